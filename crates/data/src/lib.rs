@@ -1,0 +1,1 @@
+//! Everything up to a batch: tokenizers, sources, splits, packing, the cursor that makes resume exact

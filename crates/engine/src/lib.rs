@@ -1,0 +1,1 @@
+//! A model as a static graph: operators with hand-written derivatives, memory planner, executor

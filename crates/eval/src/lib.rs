@@ -1,0 +1,1 @@
+//! Judging a model: losses and metrics, text generation

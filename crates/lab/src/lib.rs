@@ -1,0 +1,1 @@
+//! One binary for the whole life of a model: the command line and the library behind it

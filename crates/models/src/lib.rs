@@ -1,0 +1,1 @@
+//! Model families, parameter roles and checkpoints

@@ -1,0 +1,1 @@
+//! The embedded store of runs, metrics, artifacts and lineage

@@ -1,0 +1,1 @@
+//! Test tools: fault-injecting disk, hostile files, golden comparison

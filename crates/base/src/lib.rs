@@ -1,6 +1,15 @@
-//! What the standard library lacks: errors, diagnostics, spanned configuration, atomic files, clock,
-//! counter-based randomness. Anything that knows of tensors or models does not belong here.
+//! What the standard library lacks: errors, diagnostics, spanned configuration, atomic files,
+//! clock, counter-based randomness. Anything that knows of tensors or models does not belong here.
 
+pub mod clock;
+pub mod diag;
 pub mod error;
+pub mod files;
+pub mod hash;
+pub mod knobs;
+pub mod limits;
+pub mod rng;
+pub mod suggest;
+pub mod units;
 
 pub use error::{Error, Kind, Result};

@@ -12,10 +12,14 @@ use tenon_base::{Error, Result};
 /// Parses one JSON document. The error's place is `place:line:column`.
 pub(crate) fn parse(text: &str, place: &str) -> Result<Value> {
     let mut reader = serde_json::Deserializer::from_str(text);
-    let value = Strict.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
+    let value = Strict
+        .deserialize(&mut reader)
+        .and_then(|value| reader.end().map(|()| value));
     value.map_err(|error| {
         let message = error.to_string();
-        let reason = message.rfind(" at line ").map_or(message.as_str(), |end| &message[..end]);
+        let reason = message
+            .rfind(" at line ")
+            .map_or(message.as_str(), |end| &message[..end]);
         Error::data(format!("not valid JSON: {reason}")).at(format!(
             "{place}:{}:{}",
             error.line(),
@@ -70,7 +74,9 @@ impl<'de> Visitor<'de> for Strict {
     }
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> std::result::Result<Value, E> {
-        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("number is not finite"))
+        Number::from_f64(value)
+            .map(Value::Number)
+            .ok_or_else(|| E::custom("number is not finite"))
     }
 
     fn visit_str<E>(self, value: &str) -> std::result::Result<Value, E> {
@@ -106,7 +112,10 @@ mod tests {
 
     #[test]
     fn duplicate_keys_are_refused_at_any_depth() {
-        for text in [r#"{"a": 1, "a": 1}"#, r#"{"b": [{"a": 1, "c": 2, "a": 3}]}"#] {
+        for text in [
+            r#"{"a": 1, "a": 1}"#,
+            r#"{"b": [{"a": 1, "c": 2, "a": 3}]}"#,
+        ] {
             let error = parse(text, "x.json").unwrap_err();
             assert!(error.message().contains("key `a` appears twice"), "{error}");
             assert!(error.place().unwrap().starts_with("x.json:1:"), "{error}");

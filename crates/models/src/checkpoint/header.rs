@@ -62,7 +62,9 @@ pub(super) fn parse(file: &[u8], place: &str) -> Result<Header> {
 
 /// Bytes that `shape` takes; `None` when the number overflows or is not whole.
 pub(super) fn n_bytes(dtype: Dtype, shape: &[usize]) -> Option<usize> {
-    let n = shape.iter().try_fold(1usize, |n, &dim| n.checked_mul(dim))?;
+    let n = shape
+        .iter()
+        .try_fold(1usize, |n, &dim| n.checked_mul(dim))?;
     let n_bits = n.checked_mul(dtype.bitsize())?;
     n_bits.is_multiple_of(8).then_some(n_bits / 8)
 }
@@ -81,12 +83,21 @@ fn header_text(file: &[u8]) -> Result<&str> {
         ))
         .hint("is this a safetensors file?"));
     }
-    let header = usize::try_from(n).ok().and_then(|n| rest.get(..n)).ok_or_else(|| {
-        Error::data(format!("the header claims {n} bytes, the file has {} left", rest.len()))
+    let header = usize::try_from(n)
+        .ok()
+        .and_then(|n| rest.get(..n))
+        .ok_or_else(|| {
+            Error::data(format!(
+                "the header claims {n} bytes, the file has {} left",
+                rest.len()
+            ))
             .hint("the file is truncated; download or copy it again")
-    })?;
+        })?;
     let text = std::str::from_utf8(header).map_err(|reason| {
-        Error::data(format!("the header is not UTF-8 after byte {}", reason.valid_up_to()))
+        Error::data(format!(
+            "the header is not UTF-8 after byte {}",
+            reason.valid_up_to()
+        ))
     })?;
     if !text.starts_with('{') {
         return Err(Error::data("the header does not start with `{`"));
@@ -100,14 +111,18 @@ fn metadata(value: Option<Value>) -> Result<BTreeMap<String, String>> {
         Some(Value::Object(map)) => map,
         Some(other) => {
             let kind = json::kind(&other);
-            return Err(Error::data(format!("`{METADATA_KEY}` is {kind}, expected an object")));
+            return Err(Error::data(format!(
+                "`{METADATA_KEY}` is {kind}, expected an object"
+            )));
         }
     };
     let strings = map.into_iter().map(|(key, value)| match value {
         Value::String(text) => Ok((key, text)),
         other => {
             let kind = json::kind(&other);
-            Err(Error::data(format!("`{METADATA_KEY}.{key}` is {kind}, expected a string")))
+            Err(Error::data(format!(
+                "`{METADATA_KEY}.{key}` is {kind}, expected a string"
+            )))
         }
     });
     strings.collect()
@@ -116,23 +131,33 @@ fn metadata(value: Option<Value>) -> Result<BTreeMap<String, String>> {
 fn entry(name: String, value: Value, data_start: usize) -> Result<Entry> {
     let Value::Object(mut map) = value else {
         let kind = json::kind(&value);
-        return Err(Error::data(format!("tensor `{name}` is {kind}, expected an object")));
+        return Err(Error::data(format!(
+            "tensor `{name}` is {kind}, expected an object"
+        )));
     };
     let dtype = take_dtype(&name, &mut map)?;
     let shape = take_list(&name, "shape", &mut map)?;
     let offsets = take_list(&name, "data_offsets", &mut map)?;
     if let Some(key) = map.keys().next() {
-        return Err(Error::data(format!("tensor `{name}` has the unknown key `{key}`")));
+        return Err(Error::data(format!(
+            "tensor `{name}` has the unknown key `{key}`"
+        )));
     }
     let &[start, end] = offsets.as_slice() else {
         let n = offsets.len();
-        return Err(Error::data(format!("tensor `{name}` has {n} data offsets, expected 2")));
+        return Err(Error::data(format!(
+            "tensor `{name}` has {n} data offsets, expected 2"
+        )));
     };
     if end < start {
-        return Err(Error::data(format!("tensor `{name}` ends at byte {end}, before {start}")));
+        return Err(Error::data(format!(
+            "tensor `{name}` ends at byte {end}, before {start}"
+        )));
     }
     let expected = n_bytes(dtype, &shape).ok_or_else(|| {
-        Error::data(format!("tensor `{name}`: shape {shape:?} of {dtype} has no whole byte count"))
+        Error::data(format!(
+            "tensor `{name}`: shape {shape:?} of {dtype} has no whole byte count"
+        ))
     })?;
     if end - start != expected {
         return Err(Error::data(format!(
@@ -140,9 +165,18 @@ fn entry(name: String, value: Value, data_start: usize) -> Result<Entry> {
             end - start
         )));
     }
-    let overflow = || Error::data(format!("tensor `{name}` ends beyond any file, at byte {end}"));
+    let overflow = || {
+        Error::data(format!(
+            "tensor `{name}` ends beyond any file, at byte {end}"
+        ))
+    };
     let end = data_start.checked_add(end).ok_or_else(overflow)?;
-    Ok(Entry { dtype, shape, range: data_start + start..end, name })
+    Ok(Entry {
+        dtype,
+        shape,
+        range: data_start + start..end,
+        name,
+    })
 }
 
 fn take_dtype(name: &str, map: &mut Map<String, Value>) -> Result<Dtype> {
@@ -155,10 +189,15 @@ fn take_dtype(name: &str, map: &mut Map<String, Value>) -> Result<Dtype> {
 fn take_list(name: &str, key: &str, map: &mut Map<String, Value>) -> Result<Vec<usize>> {
     let value = map.remove(key).ok_or_else(|| missing(name, key))?;
     let list = value.as_array().and_then(|items| {
-        items.iter().map(|item| item.as_u64().and_then(|n| usize::try_from(n).ok())).collect()
+        items
+            .iter()
+            .map(|item| item.as_u64().and_then(|n| usize::try_from(n).ok()))
+            .collect()
     });
     list.ok_or_else(|| {
-        Error::data(format!("tensor `{name}`: `{key}` is {value}, expected non-negative integers"))
+        Error::data(format!(
+            "tensor `{name}`: `{key}` is {value}, expected non-negative integers"
+        ))
     })
 }
 
@@ -173,7 +212,9 @@ fn check_cover(entries: &[Entry], data_start: usize, file_len: usize) -> Result<
     for Entry { name, range, .. } in entries {
         let at = range.start - data_start;
         if range.start < reached {
-            return Err(Error::data(format!("tensor `{name}` overlaps `{before}` at byte {at}")));
+            return Err(Error::data(format!(
+                "tensor `{name}` overlaps `{before}` at byte {at}"
+            )));
         }
         if range.start > reached {
             let hole = range.start - reached;
@@ -193,7 +234,9 @@ fn check_cover(entries: &[Entry], data_start: usize, file_len: usize) -> Result<
     }
     if reached != file_len {
         let extra = file_len - reached;
-        return Err(Error::data(format!("{extra} trailing bytes belong to no tensor")));
+        return Err(Error::data(format!(
+            "{extra} trailing bytes belong to no tensor"
+        )));
     }
     Ok(())
 }

@@ -1,5 +1,8 @@
 //! A file mapped into memory, read only.
-#![expect(unsafe_code, reason = "mapping a file is unsafe by nature; this is the only place")]
+#![expect(
+    unsafe_code,
+    reason = "mapping a file is unsafe by nature; this is the only place"
+)]
 
 use std::fs::File;
 use std::path::Path;
@@ -17,9 +20,14 @@ impl Map {
     /// Maps `path`. Fails when it cannot be opened, is not a regular file or cannot be mapped.
     pub(super) fn open(path: &Path) -> Result<Self> {
         let file = File::open(path).map_err(|reason| Error::io("cannot open", path, &reason))?;
-        let meta = file.metadata().map_err(|reason| Error::io("cannot read", path, &reason))?;
+        let meta = file
+            .metadata()
+            .map_err(|reason| Error::io("cannot read", path, &reason))?;
         if !meta.is_file() {
-            return Err(Error::data(format!("`{}` is not a regular file", path.display())));
+            return Err(Error::data(format!(
+                "`{}` is not a regular file",
+                path.display()
+            )));
         }
         if meta.len() == 0 {
             return Ok(Map { bytes: None });

@@ -1,0 +1,1 @@
+//! Mapping between hub names and ours.

@@ -44,22 +44,26 @@ CUSTOM = dict(
 def everything_f64():
     """Turns every cast to f32 inside the references into one to f64."""
     to, as_float, softmax = torch.Tensor.to, torch.Tensor.float, torch.nn.functional.softmax
+    arange = torch.arange
     wide = lambda value: torch.float64 if value is torch.float32 else value
 
     def patched_to(self, *args, **kwargs):
         return to(self, *map(wide, args), **{key: wide(value) for key, value in kwargs.items()})
 
+    def patched_arange(*args, **kwargs):
+        return arange(*args, **{key: wide(value) for key, value in kwargs.items()})
+
     def patched_softmax(*args, **kwargs):
         return softmax(*args, **{key: wide(value) for key, value in kwargs.items()})
 
     torch.Tensor.to, torch.Tensor.float = patched_to, torch.Tensor.double
-    torch.nn.functional.softmax = patched_softmax
+    torch.nn.functional.softmax, torch.arange = patched_softmax, patched_arange
     torch.set_default_dtype(torch.float64)
     try:
         yield
     finally:
         torch.Tensor.to, torch.Tensor.float = to, as_float
-        torch.nn.functional.softmax = softmax
+        torch.nn.functional.softmax, torch.arange = softmax, arange
         torch.set_default_dtype(torch.float32)
 
 
@@ -85,7 +89,11 @@ def run_transformers(folder, inputs):
 
     with everything_f64():
         config = AutoConfig.from_pretrained(folder, attn_implementation="eager")
-        model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").double()
+        model = AutoModelForCausalLM.from_config(config, attn_implementation="eager")
+        # Before the cast below: a table made in f32 would look like f64 after it.
+        for name, buffer in model.named_buffers():
+            assert buffer.dtype in (torch.float64, torch.bool), f"{name} is {buffer.dtype}"
+        model = model.double()
         stored = load_file(folder / "model.safetensors")
         named = dict(model.named_parameters())
         prefix = "" if set(stored) <= set(named) else "transformer."
@@ -95,8 +103,6 @@ def run_transformers(folder, inputs):
             named[prefix + name].data = weight.double()
         model.tie_weights()
         model.eval()
-        for name, buffer in model.named_buffers():
-            assert buffer.dtype in (torch.float64, torch.bool), f"{name} is {buffer.dtype}"
         mask = inputs["attention_mask"].long()
         out = model(
             input_ids=inputs["input_ids"].long(), attention_mask=mask,

@@ -162,9 +162,8 @@ fn truncated_data() {
 #[test]
 fn offset_far_out_of_the_file() {
     let eighth = usize::MAX / 8;
-    let header = format!(
-        r#"{{"a":{{"dtype":"U8","shape":[{eighth}],"data_offsets":[0,{eighth}]}}}}"#
-    );
+    let header =
+        format!(r#"{{"a":{{"dtype":"U8","shape":[{eighth}],"data_offsets":[0,{eighth}]}}}}"#);
     rejects(&header, 0, "after the end of the file");
 }
 

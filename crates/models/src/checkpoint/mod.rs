@@ -6,6 +6,7 @@ mod header;
 mod index;
 mod map;
 pub mod mapping;
+mod pattern;
 mod read;
 mod write;
 

@@ -5,5 +5,6 @@
 //! matched with ours by a [`checkpoint::mapping::Table`], every key accounted for.
 
 pub mod checkpoint;
+pub mod hub;
 mod json;
 pub mod spec;

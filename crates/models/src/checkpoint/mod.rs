@@ -13,4 +13,4 @@ mod write;
 pub use header::HEADER_BYTES_MAX;
 pub use read::{Checkpoint, INDEX_FILE, SINGLE_FILE, TensorView};
 pub use safetensors::Dtype;
-pub use write::{Order, Slot, write, write_to};
+pub use write::{FillTensor, Order, Slot, write, write_to};

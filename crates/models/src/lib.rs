@@ -1,1 +1,10 @@
-//! Model families, parameter roles and checkpoints
+//! Model families, parameter roles and checkpoints.
+//!
+//! A checkpoint is read as [`checkpoint::Checkpoint`] (a folder or a file, memory-mapped), its
+//! `config.json` as [`hub::HubConfig`] (which holds a [`spec::Spec`]), and its tensor names are
+//! matched with ours by a [`checkpoint::mapping::Table`], every key accounted for.
+
+pub mod checkpoint;
+pub mod hub;
+mod json;
+pub mod spec;

@@ -1,0 +1,47 @@
+//! A file mapped into memory, read only.
+#![expect(
+    unsafe_code,
+    reason = "mapping a file is unsafe by nature; this is the only place"
+)]
+
+use std::fs::File;
+use std::path::Path;
+
+use tenon_base::{Error, Result};
+
+/// The bytes of a file, mapped read-only.
+#[derive(Debug)]
+pub(super) struct Map {
+    // A file without bytes cannot be mapped on every system.
+    bytes: Option<memmap2::Mmap>,
+}
+
+impl Map {
+    /// Maps `path`. Fails when it cannot be opened, is not a regular file or cannot be mapped.
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let file = File::open(path).map_err(|reason| Error::io("cannot open", path, &reason))?;
+        let meta = file
+            .metadata()
+            .map_err(|reason| Error::io("cannot read", path, &reason))?;
+        if !meta.is_file() {
+            return Err(Error::data(format!(
+                "`{}` is not a regular file",
+                path.display()
+            )));
+        }
+        if meta.len() == 0 {
+            return Ok(Map { bytes: None });
+        }
+        // SAFETY: the map is private to this type and only ever read. Another process that shortens
+        // the file while it is mapped can end this one with a bus error; every reader of mapped
+        // weights accepts that, and our own writers replace files by renaming, never in place.
+        let bytes = unsafe { memmap2::Mmap::map(&file) };
+        let bytes = bytes.map_err(|reason| Error::io("cannot map", path, &reason))?;
+        Ok(Map { bytes: Some(bytes) })
+    }
+
+    /// The file's bytes.
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.bytes.as_deref().unwrap_or_default()
+    }
+}

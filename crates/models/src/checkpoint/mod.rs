@@ -1,0 +1,16 @@
+//! Weights on disk: safetensors files read through a memory map and written atomically, the index of
+//! sharded checkpoints, and the mapping between a hub's tensor names and ours.
+
+pub mod convert;
+mod header;
+mod index;
+mod map;
+pub mod mapping;
+mod pattern;
+mod read;
+mod write;
+
+pub use header::HEADER_BYTES_MAX;
+pub use read::{Checkpoint, INDEX_FILE, SINGLE_FILE, TensorView};
+pub use safetensors::Dtype;
+pub use write::{FillTensor, Order, Slot, write, write_to};

@@ -134,10 +134,6 @@ impl<'a> Lend<'a> {
     /// # Panics
     /// As [`Lend::read`], and when the region overlaps any slice lent before.
     #[track_caller]
-    #[expect(
-        clippy::mut_from_ref,
-        reason = "exclusive by the run-time check of lent regions"
-    )]
     pub fn write<T: Pod>(&self, region: Region) -> &'a mut [T] {
         let start = self.check::<T>(region, true);
         // SAFETY: as in `read`, and `check` proved that nothing lent overlaps.

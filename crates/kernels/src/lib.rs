@@ -8,14 +8,33 @@
 //! Letters in shapes: `N` rows, `D` width, `H` heads, `G` key-value heads, `K` head width, `F` hidden
 //! width, `V` vocabulary, `R` rows of a loss.
 
+mod activation;
 mod arena;
+mod columns;
+mod dropout;
+mod elementwise;
 mod float;
+mod gather_rows;
 mod gemm;
 mod isa;
+mod lanes;
+mod norm;
+mod optim;
 mod pool;
+mod reduce;
+mod xent;
 
+pub use activation::{Activation, activation, activation_vjp, swiglu, swiglu_vjp};
 pub use arena::{Arena, Lend, Pod, Region};
+pub use columns::column_sums;
+pub use dropout::{Dropout, dropout};
+pub use elementwise::{add, add_assign, axpy, copy, fill, mul, scale};
 pub use float::Float;
+pub use gather_rows::{gather_rows, scatter_add_rows};
 pub use gemm::{Gemm, Mat, gemm, gemm_work_len};
 pub use isa::Isa;
+pub use norm::{NormGrads, NormSaved, layer_norm, layer_norm_vjp, rms_norm, rms_norm_vjp};
+pub use optim::{AdamW, Sgd, adamw, sgd};
 pub use pool::{Cx, Pool};
+pub use reduce::{dot, has_nonfinite, sum, sum_sq};
+pub use xent::{IGNORED, Xent, xent_rows};

@@ -154,7 +154,7 @@ pub fn gemm<S: Float>(cx: Cx<'_>, g: Gemm<'_, S>, work: &mut [S]) {
     if g.k == 0 {
         return finish_empty(g);
     }
-    let (parts_m, parts_n) = grid::<S>(cx, g.m, g.n, g.k);
+    let (parts_m, parts_n) = grid(cx, g.m, g.n, g.k);
     let (mr, nr) = tile_shape::<S>(cx.isa());
     let (step_m, step_n) = (part_len(g.m, parts_m, mr), part_len(g.n, parts_n, nr));
     let (parts_m, parts_n) = (g.m.div_ceil(step_m), g.n.div_ceil(step_n));
@@ -196,7 +196,7 @@ fn finish_empty<S: Float>(g: Gemm<'_, S>) {
 }
 
 /// How many parts the rows and the columns of C are cut into.
-fn grid<S: Float>(cx: Cx<'_>, m: usize, n: usize, k: usize) -> (usize, usize) {
+fn grid(cx: Cx<'_>, m: usize, n: usize, k: usize) -> (usize, usize) {
     let threads = cx.pool().threads();
     let work = m.saturating_mul(n).saturating_mul(k);
     let wanted = if threads == 1 {

@@ -56,15 +56,13 @@ impl<S: Float> Product<S> {
     /// The same product from column `j` on.
     #[inline(always)]
     unsafe fn right(self, j: usize) -> Self {
-        // SAFETY: the caller keeps j ≤ n; a null bias stays null.
+        // SAFETY: the caller keeps j ≤ n.
         let (b, c) = unsafe { (self.b.add(j), self.c.add(j)) };
-        let bias = self.finish.bias;
-        // SAFETY: a bias has n elements.
-        let bias = if bias.is_null() {
-            bias
-        } else {
-            unsafe { bias.add(j) }
-        };
+        let mut bias = self.finish.bias;
+        if !bias.is_null() {
+            // SAFETY: a bias has n elements.
+            bias = unsafe { bias.add(j) };
+        }
         Product {
             n: self.n - j,
             b,

@@ -1,8 +1,6 @@
 //! The matrix product: right, and with the same bits on every path.
 
-mod common;
-
-use common::{assert_close, assert_same_bits, isas, noise, same_everywhere};
+use crate::common::{assert_close, assert_same_bits, isas, noise, same_everywhere};
 use tenon_kernels::{Cx, Float, Gemm, Isa, Mat, Pool, gemm, gemm_work_len};
 
 const SIZES: [usize; 18] = [

@@ -3,7 +3,7 @@
 use tenon_kernels::{Cx, Float, Isa, Pool};
 
 /// Numbers in −1..1 from a seed.
-pub fn noise<S: Float>(n: usize, seed: u64) -> Vec<S> {
+pub(crate) fn noise<S: Float>(n: usize, seed: u64) -> Vec<S> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x1234_5678_9abc_def1;
     let mut next = || {
         state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -18,7 +18,7 @@ pub fn noise<S: Float>(n: usize, seed: u64) -> Vec<S> {
 }
 
 /// The instruction sets of this machine.
-pub fn isas() -> Vec<Isa> {
+pub(crate) fn isas() -> Vec<Isa> {
     [Isa::Scalar, Isa::Avx2, Isa::Avx512]
         .into_iter()
         .filter(|isa| isa.is_available())
@@ -28,7 +28,7 @@ pub fn isas() -> Vec<Isa> {
 /// Calls `f` for every instruction set and 1, 2, 3 and 8 threads, and asserts that all results have
 /// the bits of the first, which is returned.
 #[track_caller]
-pub fn same_everywhere<S: Float>(f: impl Fn(Cx<'_>) -> Vec<S>) -> Vec<S> {
+pub(crate) fn same_everywhere<S: Float>(f: impl Fn(Cx<'_>) -> Vec<S>) -> Vec<S> {
     let mut first: Option<Vec<S>> = None;
     for threads in [1, 2, 3, 8] {
         let pool = Pool::new(threads);
@@ -46,7 +46,7 @@ pub fn same_everywhere<S: Float>(f: impl Fn(Cx<'_>) -> Vec<S>) -> Vec<S> {
 
 /// Asserts equal bits (any NaN equals any NaN).
 #[track_caller]
-pub fn assert_same_bits<S: Float>(got: &[S], want: &[S], what: &str) {
+pub(crate) fn assert_same_bits<S: Float>(got: &[S], want: &[S], what: &str) {
     assert_eq!(got.len(), want.len(), "{what}");
     for (i, (&g, &w)) in got.iter().zip(want).enumerate() {
         let same = g.to_f64().to_bits() == w.to_f64().to_bits() || g.is_nan() && w.is_nan();
@@ -54,9 +54,9 @@ pub fn assert_same_bits<S: Float>(got: &[S], want: &[S], what: &str) {
     }
 }
 
-/// Asserts ‖a − b‖₂ ≤ tolerance · (‖b‖₂ + 1e-9).
+/// Asserts ‖a − b‖₂ ≤ tolerance · (‖b‖₂ + 1e-6).
 #[track_caller]
-pub fn assert_close<S: Float>(got: &[S], want: &[f64], tolerance: f64, what: &str) {
+pub(crate) fn assert_close<S: Float>(got: &[S], want: &[f64], tolerance: f64, what: &str) {
     assert_eq!(got.len(), want.len(), "{what}");
     let error: f64 = got
         .iter()
@@ -64,6 +64,38 @@ pub fn assert_close<S: Float>(got: &[S], want: &[f64], tolerance: f64, what: &st
         .map(|(g, w)| (g.to_f64() - w).powi(2))
         .sum();
     let size: f64 = want.iter().map(|w| w * w).sum();
-    let (error, limit) = (error.sqrt(), tolerance * (size.sqrt() + 1e-9));
+    let (error, limit) = (error.sqrt(), tolerance * (size.sqrt() + 1e-6));
     assert!(error <= limit, "{what}: error {error}, limit {limit}");
+}
+
+/// Asserts that `dx` is the gradient of ⟨dy, f(x)⟩ by central differences in f64.
+#[track_caller]
+pub(crate) fn assert_gradient(f: impl Fn(&[f64]) -> Vec<f64>, x: &[f64], dy: &[f64], dx: &[f64]) {
+    let value = |x: &[f64]| -> f64 { f(x).iter().zip(dy).map(|(y, dy)| y * dy).sum() };
+    assert_eq!(x.len(), dx.len());
+    for i in 0..x.len() {
+        let mut moved = x.to_vec();
+        let h = 1e-5;
+        moved[i] = x[i] + h;
+        let up = value(&moved);
+        moved[i] = x[i] - h;
+        let slope = (up - value(&moved)) / (2.0 * h);
+        let error = (slope - dx[i]).abs();
+        assert!(
+            error <= 1e-7 * (1.0 + slope.abs()),
+            "element {i}: {} is not {slope}",
+            dx[i]
+        );
+    }
+}
+
+/// Calls `f` with one thread and the best instruction set.
+pub(crate) fn once<T>(f: impl FnOnce(Cx<'_>) -> T) -> T {
+    let pool = Pool::new(1);
+    f(Cx::new(&pool, Isa::detect()))
+}
+
+/// The same values in f64.
+pub(crate) fn wide(x: &[f32]) -> Vec<f64> {
+    x.iter().map(|&x| f64::from(x)).collect()
 }

@@ -1,0 +1,89 @@
+//! Sums and maxima of a row: sixteen lanes and one written tree, whatever the register width.
+
+use crate::Float;
+
+/// Lanes of every cross-element sum.
+pub(crate) const LANES: usize = 16;
+
+/// Folds lanes 8 + 4 + 2 + 1.
+#[inline(always)]
+pub(crate) fn tree<S: Float>(mut acc: [S; LANES]) -> S {
+    let mut half = LANES / 2;
+    while half > 0 {
+        for l in 0..half {
+            acc[l] += acc[l + half];
+        }
+        half /= 2;
+    }
+    acc[0]
+}
+
+/// Σ x.
+#[inline(always)]
+pub(crate) fn sum<S: Float>(x: &[S]) -> S {
+    let mut acc = [S::ZERO; LANES];
+    let (chunks, rest) = x.as_chunks::<LANES>();
+    for chunk in chunks {
+        for l in 0..LANES {
+            acc[l] += chunk[l];
+        }
+    }
+    for (acc, &x) in acc.iter_mut().zip(rest) {
+        *acc += x;
+    }
+    tree(acc)
+}
+
+/// Σ (x − shift)².
+#[inline(always)]
+pub(crate) fn sum_sq_from<S: Float>(x: &[S], shift: S) -> S {
+    let mut acc = [S::ZERO; LANES];
+    let (chunks, rest) = x.as_chunks::<LANES>();
+    for chunk in chunks {
+        for l in 0..LANES {
+            let d = chunk[l] - shift;
+            acc[l] = d.mul_add(d, acc[l]);
+        }
+    }
+    for (acc, &x) in acc.iter_mut().zip(rest) {
+        let d = x - shift;
+        *acc = d.mul_add(d, *acc);
+    }
+    tree(acc)
+}
+
+/// Σ x·y.
+#[inline(always)]
+pub(crate) fn dot<S: Float>(x: &[S], y: &[S]) -> S {
+    let mut acc = [S::ZERO; LANES];
+    let ((xs, x_rest), (ys, y_rest)) = (x.as_chunks::<LANES>(), y.as_chunks::<LANES>());
+    for (x, y) in xs.iter().zip(ys) {
+        for l in 0..LANES {
+            acc[l] = x[l].mul_add(y[l], acc[l]);
+        }
+    }
+    for (acc, (&x, &y)) in acc.iter_mut().zip(x_rest.iter().zip(y_rest)) {
+        *acc = x.mul_add(y, *acc);
+    }
+    tree(acc)
+}
+
+/// The maximum; NaN when any element is, −∞ of nothing.
+#[inline(always)]
+pub(crate) fn max<S: Float>(x: &[S]) -> S {
+    let mut acc = [S::NEG_INFINITY; LANES];
+    let (chunks, rest) = x.as_chunks::<LANES>();
+    for chunk in chunks {
+        for l in 0..LANES {
+            acc[l] = acc[l].max_nan(chunk[l]);
+        }
+    }
+    for (acc, &x) in acc.iter_mut().zip(rest) {
+        *acc = acc.max_nan(x);
+    }
+    let mut max = acc[0];
+    for l in 1..LANES {
+        max = max.max_nan(acc[l]);
+    }
+    max
+}

@@ -1,0 +1,7 @@
+//! Every kernel against its definition, on every path of this machine.
+
+mod common;
+mod gemm;
+mod norm;
+mod pointwise;
+mod xent;

@@ -11,26 +11,30 @@ import json
 import math
 import pathlib
 import sys
+from contextlib import nullcontext
 
 import torch
 import transformers
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
+from make_goldens import everything_f64
+
 
 def reference_logits(folder, inputs, dtype):
     # transformers 4 knows the argument only under its old name.
     key = "dtype" if int(transformers.__version__.split(".")[0]) >= 5 else "torch_dtype"
-    model, report = AutoModelForCausalLM.from_pretrained(
-        folder, attn_implementation="eager", output_loading_info=True, **{key: dtype}
-    )
-    complaints = {name: sorted(map(str, found)) for name, found in report.items() if found}
-    mask = inputs.get("attention_mask", torch.ones_like(inputs["input_ids"])).long()
-    with torch.no_grad():
+    # Left alone, the references cast to f32 inside, where the f64 mask overflows to NaN.
+    with torch.no_grad(), everything_f64() if dtype is torch.float64 else nullcontext():
+        model, report = AutoModelForCausalLM.from_pretrained(
+            folder, attn_implementation="eager", output_loading_info=True, **{key: dtype}
+        )
+        mask = inputs.get("attention_mask", torch.ones_like(inputs["input_ids"])).long()
         out = model.eval()(
             input_ids=inputs["input_ids"].long(), attention_mask=mask,
             position_ids=(mask.cumsum(-1) - 1).clamp(min=0), use_cache=False,
         )
+    complaints = {name: sorted(map(str, found)) for name, found in report.items() if found}
     return out.logits.double(), mask.bool(), complaints
 
 

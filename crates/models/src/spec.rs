@@ -121,8 +121,8 @@ pub struct LlamaSpec {
 }
 
 impl Spec {
-    /// Checks sizes, limits and divisibility. The error lists everything that is wrong, in the words
-    /// of this type's fields.
+    /// Checks sizes, limits and divisibility. The error lists everything that is wrong, in the
+    /// words of this type's fields.
     pub fn validate(&self) -> Result<()> {
         let mut check = Check::default();
         match self {

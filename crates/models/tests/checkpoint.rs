@@ -1,5 +1,5 @@
-//! Checkpoints on a real disk: reading what others wrote, writing what others read, and every way in
-//! which an index and its shards can disagree.
+//! Checkpoints on a real disk: reading what others wrote, writing what others read, and every way
+//! in which an index and its shards can disagree.
 
 use std::collections::BTreeMap;
 use std::fs;

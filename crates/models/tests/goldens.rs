@@ -1,5 +1,5 @@
-//! The goldens beside this file are whole, say what their README promises, and have configurations
-//! that are read and written without loss.
+//! The goldens beside this file are whole, hold what `scripts/make_goldens.py` says, and have
+//! configurations that are read and written without loss.
 
 use std::path::{Path, PathBuf};
 

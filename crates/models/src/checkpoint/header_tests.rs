@@ -320,7 +320,9 @@ proptest! {
 
     #[test]
     fn whatever_the_reference_writes_is_read(
-        shapes in prop::collection::btree_map("[a-z.]{1,8}", prop::collection::vec(0usize..4, 0..4), 0..6),
+        shapes in prop::collection::btree_map(
+            "[a-z.]{1,8}", prop::collection::vec(0usize..4, 0..4), 0..6,
+        ),
     ) {
         let data: Vec<Vec<u8>> = shapes.values()
             .map(|shape| vec![7; shape.iter().product::<usize>() * 4]).collect();

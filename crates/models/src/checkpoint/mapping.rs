@@ -1,8 +1,8 @@
 //! Between a hub's tensor names and ours, both ways, every key accounted for.
 //!
 //! A [`Table`] is data: rules, allowed prefixes and allowed drops of one family. [`Table::plan`]
-//! claims every tensor of a checkpoint and fills every parameter of a model, or stops with the lists
-//! of what is missing, unknown or of the wrong shape. [`Table::hub_tensors`] is the way back.
+//! claims every tensor of a checkpoint and fills every parameter of a model, or stops with the
+//! lists of what is missing, unknown or of the wrong shape. [`Table::hub_tensors`] is the way back.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -41,7 +41,7 @@ pub struct Rule {
 pub enum Layout {
     /// The same shape and bytes.
     Same,
-    /// The hub's tensor has one more dimension in front: row `layer` is our parameter of that layer.
+    /// The hub's tensor has one more dimension in front: row `layer` is that layer's parameter.
     Stacked,
 }
 
@@ -126,8 +126,8 @@ pub struct HubTensor {
 impl Table {
     /// Matches a checkpoint's tensors with a model's parameters.
     ///
-    /// Fails, naming all of them, when a parameter gets no tensor, a tensor gets no parameter and is
-    /// no allowed drop, or shapes differ.
+    /// Fails, naming all of them, when a parameter gets no tensor, a tensor gets no parameter and
+    /// is no allowed drop, or shapes differ.
     pub fn plan(&self, sources: &[TensorView<'_>], targets: &[Target]) -> Result<Plan> {
         let prefix = self.prefix_of(sources);
         let wanted = self.wanted(targets, prefix)?;

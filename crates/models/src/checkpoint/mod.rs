@@ -1,5 +1,5 @@
-//! Weights on disk: safetensors files read through a memory map and written atomically, the index of
-//! sharded checkpoints, and the mapping between a hub's tensor names and ours.
+//! Weights on disk: safetensors files read through a memory map and written atomically, the index
+//! of sharded checkpoints, and the mapping between a hub's tensor names and ours.
 
 pub mod convert;
 mod header;

@@ -37,8 +37,8 @@ impl TensorView<'_> {
         self.shape.iter().product()
     }
 
-    /// The values of an `F16`, `BF16`, `F32` or `F64` tensor as f32. Exact except for `F64`, which is
-    /// rounded to nearest.
+    /// The values of an `F16`, `BF16`, `F32` or `F64` tensor as f32. Exact except for `F64`, which
+    /// is rounded to nearest.
     pub fn to_f32(&self) -> Result<Vec<f32>> {
         match self.dtype {
             Dtype::F32 => Ok(convert::each(self.bytes, f32::from_le_bytes)),
@@ -118,8 +118,8 @@ impl Checkpoint {
     /// Opens a safetensors file, an index file, or a folder with [`SINGLE_FILE`] or, when that is
     /// absent, [`INDEX_FILE`] (the order in which `transformers` looks).
     ///
-    /// Fails when a file lies about itself, when a shard is missing, or when index and shards do not
-    /// name exactly the same tensors, each once. Nothing is read but headers.
+    /// Fails when a file lies about itself, when a shard is missing, or when index and shards do
+    /// not name exactly the same tensors, each once. Nothing is read but headers.
     pub fn open(disk: &dyn Disk, path: &Path) -> Result<Self> {
         if path
             .extension()
@@ -221,7 +221,7 @@ impl Checkpoint {
         self.places.values().map(|&place| self.view(place))
     }
 
-    /// The tensors as they lie on disk: shard by shard, by offset. Rewriting in this order keeps it.
+    /// The tensors as they lie on disk: shard by shard, by offset.
     pub fn tensors_on_disk(&self) -> impl Iterator<Item = TensorView<'_>> {
         let shards = self.shards.iter().enumerate();
         shards.flat_map(move |(i, shard)| {

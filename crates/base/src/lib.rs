@@ -11,5 +11,6 @@ pub mod limits;
 pub mod rng;
 pub mod suggest;
 pub mod units;
+pub mod yaml;
 
 pub use error::{Error, Kind, Result};

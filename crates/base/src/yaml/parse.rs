@@ -40,7 +40,7 @@ pub fn parse(source: &Source, problems: &mut Diagnostics) -> Option<Node> {
         }) => {
             problems.push(Diagnostic::new(
                 Place::Named(source.name().to_owned()),
-                "the file is empty: it holds no value",
+                "the text is empty: it holds no value",
             ));
             None
         }

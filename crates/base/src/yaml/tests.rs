@@ -201,7 +201,7 @@ fn empty_texts() {
     for text in ["", "\n\n", "# nothing\n", "---\n...\n", "~", "\u{feff}"] {
         rejects(
             text,
-            "error: the file is empty: it holds no value\n  --> t.yaml",
+            "error: the text is empty: it holds no value\n  --> t.yaml",
         );
     }
 }

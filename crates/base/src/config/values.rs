@@ -192,8 +192,8 @@ impl Values {
         }
     }
 
-    /// A problem with the value of a key, at the place where the value is written; for an absent key
-    /// at its section, or else the whole file.
+    /// A problem with a key, at the place where its value is written; for an absent key at its
+    /// section, or else the whole file.
     pub fn problem(&self, path: &str, message: impl Into<String>) -> Diagnostic {
         let path = self.key(path).path;
         let entry = self.entries.get(path).map(|entry| &entry.place);

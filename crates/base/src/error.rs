@@ -44,7 +44,8 @@ impl Kind {
     }
 }
 
-/// An error. Messages are lower-case fragments that read after `error: `, with names and paths in backticks.
+/// An error. Messages are lower-case fragments that read after `error: `, with names and paths in
+/// backticks.
 #[derive(Debug)]
 pub struct Error(Box<Inner>);
 
@@ -84,7 +85,8 @@ impl Error {
         Self::new(Kind::Data, message)
     }
 
-    /// Input/output: exit 4. `what` reads like "cannot write"; the path and the system's reason follow it.
+    /// Input/output: exit 4. `what` reads like "cannot write"; the path and the system's reason
+    /// follow it.
     pub fn io(what: &str, path: &std::path::Path, reason: &std::io::Error) -> Self {
         Self::new(Kind::Io, format!("{what} `{}`: {reason}", path.display()))
     }

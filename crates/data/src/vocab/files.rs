@@ -18,7 +18,7 @@ const NAMES: [&str; 6] = [
 ];
 
 /// Larger files are refused before they are read.
-pub const TOKENIZER_FILE_BYTES_MAX: u64 = 256 << 20;
+pub(super) const TOKENIZER_FILE_BYTES_MAX: u64 = 256 << 20;
 
 /// The tokenizer files of one folder.
 #[derive(Clone, Debug)]

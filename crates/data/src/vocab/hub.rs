@@ -9,7 +9,7 @@ use super::spell::Spelling;
 use super::{Known, Specials, Tokenizer, TokenizerFile};
 
 /// Ids above this are refused: tables are indexed by id.
-pub const VOCAB_SIZE_MAX: u32 = 1 << 24;
+pub(super) const VOCAB_SIZE_MAX: u32 = 1 << 24;
 
 /// A tokenizer read from `tokenizer.json`; its own padding and truncation are switched off.
 #[derive(Clone, Debug)]

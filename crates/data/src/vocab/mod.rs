@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use tenon_base::files::Disk;
 use tenon_base::{Error, Result};
 
 mod byte;
@@ -72,6 +73,15 @@ pub trait Tokenizer: Send + Sync {
 
     /// Files from which `load` restores this tokenizer and Python's `AutoTokenizer` reads equal ids.
     fn files(&self) -> Vec<TokenizerFile>;
+
+    /// Writes `files` into a folder, which is created if absent.
+    fn save(&self, disk: &dyn Disk, dir: &Path) -> Result<()> {
+        disk.create_dir_all(dir)?;
+        for (name, content) in self.files() {
+            disk.write_atomic(&dir.join(name), &content)?;
+        }
+        Ok(())
+    }
 
     /// The id that ends a document, when there is one.
     fn eos_id(&self) -> Option<u32> {

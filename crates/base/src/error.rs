@@ -56,6 +56,7 @@ struct Inner {
     place: Option<String>,
     excerpt: Option<String>,
     hint: Option<String>,
+    others: Vec<Error>,
 }
 
 impl Error {
@@ -67,6 +68,7 @@ impl Error {
             place: None,
             excerpt: None,
             hint: None,
+            others: Vec::new(),
         }))
     }
 
@@ -109,6 +111,12 @@ impl Error {
         self
     }
 
+    /// Adds further problems found in the same run; they are shown after this one.
+    pub fn with_others(mut self, others: Vec<Error>) -> Self {
+        self.0.others.extend(others);
+        self
+    }
+
     /// The kind.
     pub fn kind(&self) -> Kind {
         self.0.kind
@@ -128,6 +136,11 @@ impl Error {
     pub fn hint_text(&self) -> Option<&str> {
         self.0.hint.as_deref()
     }
+
+    /// This error and the further problems found in the same run, in order.
+    pub fn all(&self) -> impl Iterator<Item = &Error> {
+        std::iter::once(self).chain(&self.0.others)
+    }
 }
 
 impl fmt::Display for Error {
@@ -142,8 +155,36 @@ impl fmt::Display for Error {
         if let Some(hint) = &self.0.hint {
             write!(f, "\nhint: {hint}")?;
         }
+        for other in &self.0.others {
+            write!(f, "\nerror: {other}")?;
+        }
         Ok(())
     }
 }
 
 impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_reads_from_what_to_where_to_what_to_do() {
+        let error = Error::data("tensor `w` overlaps `b`")
+            .at("model.safetensors")
+            .hint("fetch it");
+        let text = "tensor `w` overlaps `b`\n  --> model.safetensors\nhint: fetch it";
+        assert_eq!(error.to_string(), text);
+        assert_eq!(error.kind().exit_code(), 3);
+    }
+
+    #[test]
+    fn further_problems_follow_the_first() {
+        let error = Error::usage("one")
+            .hint("h")
+            .with_others(vec![Error::usage("two").at("x:1:1")]);
+        assert_eq!(error.to_string(), "one\nhint: h\nerror: two\n  --> x:1:1");
+        let messages: Vec<&str> = error.all().map(Error::message).collect();
+        assert_eq!(messages, ["one", "two"]);
+    }
+}

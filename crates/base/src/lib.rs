@@ -2,9 +2,15 @@
 //! clock, counter-based randomness. Anything that knows of tensors or models does not belong here.
 
 pub mod clock;
+pub mod diag;
 pub mod error;
 pub mod files;
+pub mod hash;
+pub mod knobs;
+pub mod limits;
 pub mod rng;
 pub mod suggest;
+pub mod units;
+pub mod yaml;
 
 pub use error::{Error, Kind, Result};

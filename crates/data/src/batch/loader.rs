@@ -82,6 +82,20 @@ impl Loader {
                 spec.batch_size, spec.length_max
             )));
         }
+        if spec.order == Order::InOrder
+            && matches!(
+                spec.layout,
+                Layout::Packed {
+                    borders: Borders::MovedEachEpoch,
+                    ..
+                }
+            )
+        {
+            return Err(
+                Error::usage("borders that move each epoch need a shuffled order")
+                    .hint("evaluate with fixed borders"),
+            );
+        }
         let longest = match spec.layout {
             Layout::Packed { .. } => spec.length_max,
             Layout::OnePerRow => {
@@ -157,16 +171,20 @@ impl Loader {
         };
         self.begin_epoch();
         let n_units = self.n_units() as u64;
-        if cursor.position >= n_units {
+        let needed = match self.spec.partial {
+            Partial::Keep => 1,
+            Partial::Drop => self.spec.batch_size as u64,
+        };
+        if n_units.saturating_sub(cursor.position) < needed {
             self.cursor = before;
             self.begin_epoch();
             return Err(Error::data(format!(
-                "the cursor is at {} of an epoch of {n_units} {}",
+                "no batch begins at {} of an epoch of {n_units} {}",
                 cursor.position,
                 self.unit_name()
             ))
             .hint(
-                "resume with the data, the length and the tokenizer that the run was started with",
+                "resume with the data, the tokenizer and the batches that the run was started with",
             ));
         }
         self.cursor = cursor;

@@ -1,4 +1,5 @@
-//! Saves one tokenizer of each kind, for `scripts/tokenizer_reference.py` to read with `transformers`.
+//! Saves one tokenizer of each kind, for `scripts/tokenizer_reference.py` to read with
+//! `transformers`.
 //!
 //! Usage: `cargo run -p tenon-data --example save_tokenizers -- OUT_DIR CHAR_TEXT_FILE`
 

@@ -1,7 +1,8 @@
-//! Everything up to a batch: tokenizers, sources, splits, packing, the cursor that makes resume exact.
+//! Everything up to a batch: tokenizers, sources, splits, packing, the cursor that makes resume
+//! exact.
 //!
-//! `source` yields rows with provenance, `split` divides them, `vocab` turns their text into ids, and
-//! `batch` packs ids into batches that hold no padding. Nothing here knows of graphs or models.
+//! `source` yields rows with provenance, `split` divides them, `vocab` turns their text into ids,
+//! and `batch` packs ids into batches that hold no padding. Nothing here knows of graphs or models.
 
 pub mod batch;
 pub mod source;

@@ -14,8 +14,8 @@ pub struct TrainValidation {
     pub validation: Rows,
 }
 
-/// Uses the data set's own splits: validation, else test, beside train. What lacks one is divided by
-/// `validation_fraction`. The seed decides only the division of rows.
+/// Uses the data set's own splits: validation, else test, beside train. What lacks one is divided
+/// by `validation_fraction`. The seed decides only the division of rows.
 pub fn train_validation(
     mut data: DataSet,
     validation_fraction: f64,
@@ -34,8 +34,8 @@ pub fn train_validation(
     }
 }
 
-/// Divides rows: one text gives its tail to validation, several rows are drawn by a hash of seed and
-/// row number, `round(fraction · n)` of them and at least one on each side.
+/// Divides rows: one text gives its tail to validation, several rows are drawn by a hash of seed
+/// and row number, `round(fraction · n)` of them and at least one on each side.
 pub fn by_fraction(rows: &Rows, validation_fraction: f64, seed: u64) -> Result<TrainValidation> {
     if !(validation_fraction > 0.0 && validation_fraction < 1.0) {
         return Err(Error::usage(format!(
@@ -60,7 +60,7 @@ fn by_tail(rows: &Rows, fraction: f64) -> Result<TrainValidation> {
         ))
         .at(rows.place(0)));
     }
-    let (train, validation) = rows.split_row(0, at);
+    let (train, validation) = rows.split_first(at);
     Ok(TrainValidation { train, validation })
 }
 

@@ -298,7 +298,7 @@ fn loaders_that_cannot_make_a_batch() {
         text(),
         whole,
         Kind::Data,
-        "make 1 blocks of 3 tokens, fewer than the 2",
+        "make 1 blocks of 3 tokens, a batch needs 2",
     );
     // However the borders move, a batch must remain.
     let moving = LoaderSpec {
@@ -492,7 +492,8 @@ proptest! {
     #[test]
     fn resuming_anywhere_equals_never_stopping(
         texts in any_texts(), layout in any_layout(), length_max in 2usize..10,
-        batch_size in 1usize..5, seed in any::<u64>(), n_before in 0usize..40, drop in any::<bool>(),
+        batch_size in 1usize..5, seed in any::<u64>(),
+        n_before in 0usize..40, drop in any::<bool>(),
     ) {
         let tokens = Tokens::of_rows(&rows(&texts), &ByteTokenizer, NonZeroUsize::MIN).unwrap();
         let spec = LoaderSpec {
@@ -526,7 +527,8 @@ proptest! {
         match layout {
             Layout::OnePerRow => for text in &texts {
                 let document = ids(&format!("{text}|"));
-                expected.extend(document[..document.len().min(length_max)].windows(2).map(|w| (w[0], w[1])));
+                let kept = &document[..document.len().min(length_max)];
+                expected.extend(kept.windows(2).map(|w| (w[0], w[1])));
             },
             Layout::Packed { sight, .. } => expected.extend(
                 stream
@@ -567,7 +569,9 @@ proptest! {
     #[test]
     fn the_number_of_threads_changes_nothing(texts in any_texts(), n_threads in 2usize..9) {
         let rows = rows(&texts);
-        let tokens = |n| Tokens::of_rows(&rows, &ByteTokenizer, NonZeroUsize::new(n).unwrap()).unwrap();
+        let tokens = |n| {
+            Tokens::of_rows(&rows, &ByteTokenizer, NonZeroUsize::new(n).unwrap()).unwrap()
+        };
         prop_assert_eq!(tokens(1), tokens(n_threads));
     }
 }

@@ -530,7 +530,8 @@ proptest! {
         ],
         name in prop::sample::select(&["a.txt", "a.jsonl", "a.json", "a.csv", "a.tsv"]),
         documents in prop::sample::select(vec![
-            Documents::Whole, Documents::Lines, Documents::Paragraphs, Documents::Separated("a".into()),
+            Documents::Whole, Documents::Lines, Documents::Paragraphs,
+            Documents::Separated("a".into()),
         ]),
     ) {
         for column in [None, Some("a")] {
@@ -541,7 +542,9 @@ proptest! {
     }
 
     #[test]
-    fn jsonl_and_csv_give_back_what_was_written(texts in prop::collection::vec("[^\0]{1,30}", 1..8)) {
+    fn jsonl_and_csv_give_back_what_was_written(
+        texts in prop::collection::vec("[^\0]{1,30}", 1..8),
+    ) {
         let jsonl: String = texts
             .iter()
             .map(|text| serde_json::json!({"text": text}).to_string() + "\n")

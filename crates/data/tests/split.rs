@@ -116,7 +116,9 @@ fn a_subset_is_the_first_rows() {
 
 proptest! {
     #[test]
-    fn every_row_is_on_one_side(n in 2usize..200, fraction in 0.001f64..0.999, seed in any::<u64>()) {
+    fn every_row_is_on_one_side(
+        n in 2usize..200, fraction in 0.001f64..0.999, seed in any::<u64>(),
+    ) {
         let rows = numbered(n);
         let split = by_fraction(&rows, fraction, seed).unwrap();
         prop_assert!(!split.train.is_empty() && !split.validation.is_empty());

@@ -109,6 +109,18 @@ fn gpt2_ids_are_the_well_known_ones() {
     assert_eq!(GPT2.token_len_bytes(50257), 0);
 }
 
+/// 301,966 + 36,059 tokens are what nanoGPT reports for its two parts of this text.
+#[test]
+fn gpt2_counts_real_text_as_others_do() {
+    let Some(path) = tenon_testkit::shared_data("tinyshakespeare.txt") else {
+        return;
+    };
+    let text = std::fs::read_to_string(path).unwrap();
+    let ids = GPT2.encode(&text).unwrap();
+    assert_eq!(ids.len(), 301_966 + 36_059);
+    assert_eq!(GPT2.decode(&ids), text);
+}
+
 #[test]
 fn a_document_ends_with_one_eos() {
     assert_eq!(ByteTokenizer.encode_document("a").unwrap(), [97, 256]);
@@ -168,7 +180,9 @@ fn write(folder: &Path, name: &str, json: &Value) {
 fn word_level() -> Value {
     json!({
         "version": "1.0",
-        "truncation": {"direction": "Right", "max_length": 2, "strategy": "LongestFirst", "stride": 0},
+        "truncation": {
+            "direction": "Right", "max_length": 2, "strategy": "LongestFirst", "stride": 0
+        },
         "padding": {
             "strategy": {"Fixed": 8}, "direction": "Right", "pad_to_multiple_of": null,
             "pad_id": 0, "pad_type_id": 0, "pad_token": "<end>"
@@ -179,7 +193,10 @@ fn word_level() -> Value {
         }],
         "normalizer": null, "pre_tokenizer": {"type": "Whitespace"}, "post_processor": null,
         "decoder": null,
-        "model": {"type": "WordLevel", "vocab": {"<end>": 0, "a": 1, "b": 2, "<unk>": 3}, "unk_token": "<unk>"}
+        "model": {
+            "type": "WordLevel", "unk_token": "<unk>",
+            "vocab": {"<end>": 0, "a": 1, "b": 2, "<unk>": 3}
+        }
     })
 }
 
@@ -333,7 +350,8 @@ fn streaming_bytes_that_never_become_characters_still_shows_them() {
     assert_eq!(decoder.finish().chars().count(), 3);
 }
 
-/// A valid `tokenizer.json` with one value replaced, so that hostile files get past the JSON parser.
+/// A valid `tokenizer.json` with one value replaced, so that hostile files get past the JSON
+/// parser.
 fn mutated(path: &[usize], with: Value) -> String {
     let mut json = word_level();
     let mut node = &mut json;
@@ -386,7 +404,8 @@ proptest! {
 
     #[test]
     fn streaming_any_ids_equals_decoding_them(
-        ids in prop::collection::vec(0u32..50_300, 0..200), bytes in prop::collection::vec(0u32..260, 0..300),
+        ids in prop::collection::vec(0u32..50_300, 0..200),
+        bytes in prop::collection::vec(0u32..260, 0..300),
     ) {
         prop_assert_eq!(streamed(&*GPT2, &ids), GPT2.decode(&ids));
         prop_assert_eq!(streamed(&ByteTokenizer, &bytes), ByteTokenizer.decode(&bytes));
@@ -410,7 +429,9 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_as_a_tokenizer_file_never_panic(content in prop::collection::vec(any::<u8>(), 0..64)) {
+    fn any_bytes_as_a_tokenizer_file_never_panic(
+        content in prop::collection::vec(any::<u8>(), 0..64),
+    ) {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("tokenizer.json"), content).unwrap();
         prop_assert!(vocab::load(folder.path()).is_err());

@@ -320,7 +320,7 @@ impl Loader {
             return Ok(());
         }
         Err(Error::data(format!(
-            "{} documents with {} tokens make {fewest} {} of {} tokens, fewer than the {needed} of a batch",
+            "{} documents with {} tokens make {fewest} {} of {} tokens, a batch needs {needed}",
             self.facts.n_documents,
             self.facts.n_tokens,
             self.unit_name(),

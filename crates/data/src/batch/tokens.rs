@@ -94,9 +94,9 @@ impl Tokens {
         Ok(tokens)
     }
 
-    /// Adds a document that stands for `n_bytes` of text. Its first `n_prompt` ids are context only;
-    /// a document without a counted target is left out and counted. Data error when an id is outside
-    /// the vocabulary.
+    /// Adds a document that stands for `n_bytes` of text. Its first `n_prompt` ids are context
+    /// only; a document without a counted target is left out and counted. Data error when an id is
+    /// outside the vocabulary.
     pub fn push(&mut self, ids: &[u32], n_prompt: usize, n_bytes: u64) -> Result<()> {
         check_ids(ids, self.len_bytes.len())?;
         self.push_unchecked(ids, n_prompt);

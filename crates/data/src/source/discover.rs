@@ -43,7 +43,8 @@ impl Split {
 pub struct DataFiles {
     /// Files whose names tell a split.
     pub splits: BTreeMap<Split, Vec<PathBuf>>,
-    /// The data files of a folder in which no name tells a split, or the one file that was asked for.
+    /// The data files of a folder in which no name tells a split, or the one file that was asked
+    /// for.
     pub unsplit: Vec<PathBuf>,
     /// Files that are not data, or tell no split where others do.
     pub ignored: Vec<PathBuf>,

@@ -382,8 +382,8 @@ mod tests {
         }
     }
 
-    /// All sentences that a rule can make, with their probabilities; fails when two chains of choices
-    /// make the same one.
+    /// All sentences that a rule can make, with their probabilities; fails when two chains of
+    /// choices make the same one.
     fn enumerate(rule: impl Fn(&mut Scripted) -> String) -> BTreeMap<String, f64> {
         let mut sentences = BTreeMap::new();
         let mut script = Vec::new();

@@ -40,8 +40,8 @@ pub fn known(name: &str) -> Option<&'static KnownDataSet> {
         .find(|set| set.name == name || set.hub == name)
 }
 
-/// The file or folder of a named data set: `<root>/<name>` with or without an extension, for each of
-/// `roots` in order. Data error, with all places that were looked at, when there is none.
+/// The file or folder of a named data set: `<root>/<name>` with or without an extension, for each
+/// of `roots` in order. Data error, with all places that were looked at, when there is none.
 pub fn locate(name: &str, roots: &[&Path]) -> Result<PathBuf> {
     let plain = Path::new(name)
         .components()

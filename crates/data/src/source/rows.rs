@@ -115,31 +115,18 @@ impl Rows {
         rows
     }
 
-    /// Two sets of rows: row `i` split at byte `at` of its text, rows before and after on each side.
-    pub(crate) fn split_row(&self, i: usize, at: usize) -> (Self, Self) {
-        let first: Vec<u32> = (0..i as u32).collect();
-        let rest: Vec<u32> = (i as u32 + 1..self.len() as u32).collect();
-        let (file, line) = self.places[i];
-        let (head, tail) = self.text(i).split_at(at);
-        let lines_before = head.matches('\n').count() as u64;
-        let mut left = self.select(&first);
-        let mut right = Rows {
+    /// The first row's text before and after byte `at`, each as a set of its own.
+    pub(crate) fn split_first(&self, at: usize) -> (Self, Self) {
+        let (head, tail) = self.text(0).split_at(at);
+        let (file, line) = self.places[0];
+        let tail_line = line + head.matches('\n').count() as u64;
+        let of = |text: &str, line| Rows {
+            text: text.to_owned(),
+            ends: vec![text.len()],
+            places: vec![(file, line)],
             files: self.files.clone(),
-            ..Rows::default()
+            n_empty: 0,
         };
-        left.push_at((file, line), head);
-        right.push_at((file, line + lines_before), tail);
-        for &index in &rest {
-            right.push_at(self.places[index as usize], self.text(index as usize));
-        }
-        (left, right)
-    }
-
-    fn push_at(&mut self, place: (u32, u64), text: &str) {
-        if !text.is_empty() {
-            self.text.push_str(text);
-            self.ends.push(self.text.len());
-            self.places.push(place);
-        }
+        (of(head, line), of(tail, tail_line))
     }
 }

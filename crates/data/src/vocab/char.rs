@@ -59,7 +59,7 @@ impl CharTokenizer {
             u32::from(c),
             self.chars.len()
         ))
-        .hint("the vocabulary holds the characters of the training text; use the `byte` tokenizer for any text")
+        .hint("it holds the characters of the training text; the `byte` tokenizer takes any text")
     }
 
     pub(super) fn from_folder(folder: &Folder) -> Result<Self> {

@@ -46,9 +46,11 @@ impl Folder {
             }
         }
         if !files.iter().any(|(name, _)| *name == "tokenizer.json") {
-            return Err(Error::data(format!("no `tokenizer.json` in `{}`", dir.display())).hint(
-                "save the tokenizer with `save_pretrained` of a fast tokenizer, or use `byte`, `char` or `gpt2`",
-            ));
+            return Err(
+                Error::data(format!("no `tokenizer.json` in `{}`", dir.display())).hint(
+                    "save a fast tokenizer with `save_pretrained`, or use `byte`, `char` or `gpt2`",
+                ),
+            );
         }
         let config = dir.join("config.json");
         let model_config = match config.is_file() {
@@ -114,7 +116,7 @@ fn read_limited(path: &Path) -> Result<Vec<u8>> {
     let len = std::fs::metadata(path).map_err(cannot)?.len();
     if len > TOKENIZER_FILE_BYTES_MAX {
         return Err(Error::data(format!(
-            "the file has {len} bytes, more than the {TOKENIZER_FILE_BYTES_MAX} allowed for a tokenizer"
+            "the file has {len} bytes; a tokenizer may have {TOKENIZER_FILE_BYTES_MAX}"
         ))
         .at(path.display().to_string()));
     }
@@ -140,8 +142,8 @@ pub(super) fn added_token(id: u32, content: &str) -> Value {
     })
 }
 
-/// The three files of a tokenizer of ours. `split_special_tokens` makes other tools read the name of
-/// a special token inside a text as text, as ours do.
+/// The three files of a tokenizer of ours. `split_special_tokens` makes other tools read the name
+/// of a special token inside a text as text, as ours do.
 pub(super) fn own_files(name: &str, tokenizer: &Value, eos: Option<&str>) -> Vec<TokenizerFile> {
     let mut config = json!({
         "tokenizer_class": "PreTrainedTokenizerFast",

@@ -165,7 +165,8 @@ fn len_bytes(pipeline: &Pipeline, spelling: Spelling) -> Vec<u32> {
     table
 }
 
-/// Special ids by the tokenizer's own files; the model's `config.json` answers where they are silent.
+/// Special ids by the tokenizer's own files; the model's `config.json` answers where they are
+/// silent.
 fn find_specials(folder: &Folder, pipeline: &Pipeline, vocab_size: usize) -> Result<Specials> {
     let sources = [
         folder.json("tokenizer_config.json")?,

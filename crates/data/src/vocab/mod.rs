@@ -71,7 +71,8 @@ pub trait Tokenizer: Send + Sync {
     /// `byte`, `char`, `gpt2` or `file`.
     fn spec_name(&self) -> &'static str;
 
-    /// Files from which `load` restores this tokenizer and Python's `AutoTokenizer` reads equal ids.
+    /// Files from which `load` restores this tokenizer and Python's `AutoTokenizer` reads equal
+    /// ids.
     fn files(&self) -> Vec<TokenizerFile>;
 
     /// Writes `files` into a folder, which is created if absent.

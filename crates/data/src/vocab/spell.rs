@@ -1,7 +1,8 @@
-//! How vocabularies spell bytes: GPT-2's table of visible characters and the pieces of other models.
+//! How vocabularies spell bytes: GPT-2's table of visible characters and the pieces of other
+//! models.
 
-/// The character that stands for each byte in byte-level BPE vocabularies: printable bytes stand for
-/// themselves, the others for U+0100 onwards (Radford et al. 2019, `bytes_to_unicode`).
+/// The character that stands for each byte in byte-level BPE vocabularies: printable bytes stand
+/// for themselves, the others for U+0100 onwards (Radford et al. 2019, `bytes_to_unicode`).
 pub(super) fn byte_symbols() -> [char; 256] {
     let mut next = 256;
     std::array::from_fn(|byte| {

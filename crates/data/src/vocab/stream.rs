@@ -26,7 +26,8 @@ impl<'a> StreamDecoder<'a> {
         }
     }
 
-    /// Takes one id and returns the text that is now certain; empty while a character is incomplete.
+    /// Takes one id and returns the text that is now certain; empty while a character is
+    /// incomplete.
     pub fn push(&mut self, id: u32) -> String {
         self.ids.push(id);
         let text = self.tokenizer.decode(&self.ids);

@@ -43,15 +43,15 @@ pub struct SeriesRow {
     pub summaries: Vec<Option<Summary>>,
 }
 
-/// The first step at which two runs have different values of one series. Equal runs have equal bits, so
-/// this is where to look for what made the difference.
+/// The first step at which two runs have different values of one series. Equal runs have equal values to
+/// the bit, so this is where to look for what made the difference.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Divergence {
     /// The data.
     pub split: Split,
     /// The name.
     pub name: String,
-    /// The first step that both have with different bits; `None` when all common steps are equal.
+    /// The first step that both have with different values; `None` when all common steps are equal.
     pub step: Option<u64>,
     /// Number of steps that both have.
     pub common_points: u64,

@@ -59,7 +59,7 @@ pub struct Metric<'a> {
     pub step: u64,
     /// Passes over the data done, with fraction.
     pub epoch: Option<f64>,
-    /// The value; one that is not a number is kept as such.
+    /// The value; one that is not a number is kept as such, and the sign of a zero is lost.
     pub value: f64,
 }
 

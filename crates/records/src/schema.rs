@@ -121,6 +121,7 @@ CREATE TABLE sweeps (
     config TEXT NOT NULL CHECK (json_valid(config))
 ) STRICT;
 ALTER TABLE runs ADD COLUMN sweep_id INTEGER REFERENCES sweeps (id) ON DELETE SET NULL;
-ALTER TABLE runs ADD COLUMN sweep_params TEXT CHECK (json_valid(sweep_params));
+ALTER TABLE runs ADD COLUMN sweep_params TEXT
+    CHECK (sweep_params IS NULL OR json_valid(sweep_params));
 CREATE INDEX runs_by_sweep ON runs (sweep_id);
 ";

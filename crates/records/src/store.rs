@@ -1,6 +1,7 @@
 //! The database file: opening, checking whose it is, bringing it to the newest version.
 
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
@@ -10,6 +11,9 @@ use crate::schema;
 
 /// How long a write waits for another program's write before it gives up.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Between two tries of what SQLite does not wait for by itself.
+const BUSY_PAUSE: Duration = Duration::from_millis(5);
 
 /// The store of all runs under one folder. Many programs may hold the same file open: readers never
 /// wait, writers queue.
@@ -51,6 +55,7 @@ impl Store {
         let ready = store.prepare();
         ready.map_err(|e| store.failed("cannot open the store", &e))?;
         store.check_owner()?;
+        store.use_write_ahead_log()?;
         store.migrate()?;
         Ok(store)
     }
@@ -95,33 +100,52 @@ impl Store {
         Ok(())
     }
 
-    fn migrate(&mut self) -> Result<()> {
-        let migrations = schema::migrations();
-        let behind = |conn: &Connection| migrations.pending_migrations(conn).unwrap_or(1) > 0;
-        if behind(&self.conn) {
-            let done = migrations.to_latest(&mut self.conn);
-            if let Err(e) = done
-                && behind(&self.conn)
-            {
-                let message = format!("cannot migrate the store `{}`: {e}", self.path.display());
-                let hint = "the file is unchanged; free disk space or check its permissions";
-                return Err(Error::new(Kind::Io, message).hint(hint));
+    /// Readers then never wait for a writer. The mode is a property of the file and stays, so only the
+    /// first program has to set it.
+    fn use_write_ahead_log(&self) -> Result<()> {
+        let mode = |sql| self.conn.query_row(sql, [], |row| row.get::<_, String>(0));
+        // SQLite refuses the change at once, without its busy timeout, when two programs ask for it.
+        for _ in 0..BUSY_TIMEOUT.as_millis() / BUSY_PAUSE.as_millis() {
+            let set = match mode("PRAGMA journal_mode") {
+                Ok(mode) if mode == "wal" => return Ok(()),
+                Ok(_) => mode("PRAGMA journal_mode = WAL"),
+                Err(e) => Err(e),
+            };
+            match set {
+                Err(e) if e.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+                    thread::sleep(BUSY_PAUSE);
+                }
+                set => {
+                    let set = set.map_err(|e| self.failed("cannot open the store", &e))?;
+                    return self.check_mode(&set);
+                }
             }
         }
-        self.use_write_ahead_log()
+        let message = format!("the store `{}` stays locked", self.path.display());
+        Err(Error::new(Kind::Io, message).hint("end the program that holds it"))
     }
 
-    /// The mode is a property of the file and stays; only the first program has to set it.
-    fn use_write_ahead_log(&self) -> Result<()> {
-        let mode = |sql| {
-            self.conn
-                .query_row(sql, [], |row| row.get::<_, String>(0))
-                .map_err(|e| self.failed("cannot open the store", &e))
-        };
-        if mode("PRAGMA journal_mode")? != "wal" {
-            mode("PRAGMA journal_mode = WAL")?;
+    /// SQLite answers with the mode it kept when the file system cannot share memory between programs.
+    fn check_mode(&self, mode: &str) -> Result<()> {
+        if mode == "wal" {
+            return Ok(());
         }
-        Ok(())
+        let path = self.path.display();
+        let message = format!("the file system of the store `{path}` lacks shared memory");
+        Err(Error::new(Kind::Io, message).hint("keep the runs on a local disk, with `--runs DIR`"))
+    }
+
+    fn migrate(&mut self) -> Result<()> {
+        let migrations = schema::migrations();
+        let done = migrations.to_latest(&mut self.conn);
+        // Another program may have been faster; then ours failed and nothing is left to do.
+        let Err(e) = done else { return Ok(()) };
+        if migrations.pending_migrations(&self.conn) == Ok(0) {
+            return Ok(());
+        }
+        let message = format!("cannot migrate the store `{}`: {e}", self.path.display());
+        let hint = "its content is unchanged; check the disk space and the file's permissions";
+        Err(Error::new(Kind::Io, message).hint(hint))
     }
 
     /// An error of the database in words, with the kind that decides the exit code.

@@ -13,7 +13,7 @@ use tenon_base::files::Disk;
 use tenon_records::Split;
 use tenon_records::log::LogRow;
 
-use curve::{Curve, smooth};
+use curve::{Curve, outline, trend};
 use figure::{Figure, Mark, Reference, Scale};
 
 const BLUE: &str = "#0072B2";
@@ -22,6 +22,15 @@ const ORANGE: &str = "#D55E00";
 const GREEN: &str = "#009E73";
 const PALE_GREEN: &str = "#B2E2D5";
 const PURPLE: &str = "#8E4A7E";
+
+/// Columns of a figure in which a curve of many points keeps its outline.
+const COLUMNS: usize = 1500;
+
+/// Shorter curves are drawn without a trend.
+const TREND_POINTS_MIN: usize = 100;
+
+/// The part of all steps that a trend looks at on each side of a place.
+const TREND_SHARE: f64 = 0.015;
 
 /// What the plots say beside the rows.
 #[derive(Clone, Copy, Debug)]
@@ -65,26 +74,35 @@ pub fn draw(
 fn loss(rows: &[LogRow], facts: &PlotFacts<'_>) -> Option<Figure> {
     let train = Curve::of(rows, Split::Train, |row| row.loss);
     let validation = Curve::of(rows, Split::Validation, |row| row.loss);
-    let mut marks = noisy("train", &train, BLUE, PALE_BLUE);
+    let (scale, label) = match spikes(&train) {
+        true => (Scale::Log, "loss (nats per token, log scale)"),
+        false => (Scale::Linear, "loss (nats per token)"),
+    };
+    let mut marks = noisy("train", &train, scale, BLUE, PALE_BLUE);
     marks.push(Mark::dotted_line("validation", validation, ORANGE));
     let reference = facts.corpus_entropy.map(|value| Reference {
-        label: format!("entropy of the corpus ({value:.3})"),
+        label: format!("corpus entropy {value:.3}"),
         value,
     });
-    Figure::new(
-        "loss",
-        "Loss",
-        facts.run,
-        "loss (nats per token)",
-        Scale::Linear,
-    )
-    .with_marks(marks)
-    .with_reference(reference)
-    .if_any()
+    Figure::new("loss", "Loss", facts.run, label, scale)
+        .with_marks(marks)
+        .with_reference(reference)
+        .if_any()
+}
+
+/// Whether the highest value is so far above the usual ones that an even axis would flatten them.
+fn spikes(curve: &Curve) -> bool {
+    let mut values: Vec<f64> = curve.all().map(|(_, y)| y).collect();
+    values.sort_unstable_by(f64::total_cmp);
+    match (values.first(), values.get(values.len() / 2), values.last()) {
+        (Some(&low), Some(&middle), Some(&high)) => low > 0.0 && high > 20.0 * middle,
+        _ => false,
+    }
 }
 
 fn learning_rate(rows: &[LogRow], facts: &PlotFacts<'_>) -> Option<Figure> {
     let curve = Curve::of(rows, Split::Train, |row| row.learning_rate);
+    let curve = outline(&curve, COLUMNS);
     Figure::new(
         "learning_rate",
         "Learning rate",
@@ -92,45 +110,57 @@ fn learning_rate(rows: &[LogRow], facts: &PlotFacts<'_>) -> Option<Figure> {
         "learning rate",
         Scale::FromZero,
     )
-    .with_marks(vec![Mark::line("learning rate", curve, PURPLE)])
+    .with_marks(vec![Mark::line("", curve, PURPLE)])
     .if_any()
 }
 
 fn grad_norm(rows: &[LogRow], facts: &PlotFacts<'_>) -> Option<Figure> {
     let curve = Curve::of(rows, Split::Train, |row| row.grad_norm).above_zero();
-    let reference = facts
-        .max_grad_norm
-        .filter(|x| *x > 0.0)
-        .map(|value| Reference {
-            label: format!("clipped to {value}"),
-            value,
-        });
-    let label = "norm of the gradient (log scale)";
+    let limit = facts.max_grad_norm.filter(|x| *x > 0.0);
+    let reference = limit.map(|value| Reference {
+        label: format!("clipped to {value}"),
+        value,
+    });
+    let label = "gradient norm (L2, log scale)";
     Figure::new(
         "grad_norm",
-        "Norm of the gradient before clipping",
+        "Gradient norm before clipping",
         facts.run,
         label,
         Scale::Log,
     )
-    .with_marks(noisy("norm", &curve, GREEN, PALE_GREEN))
+    .with_marks(noisy("norm", &curve, Scale::Log, GREEN, PALE_GREEN))
     .with_reference(reference)
     .if_any()
 }
 
-/// Raw values, faint, under their moving mean; short curves are drawn as they are.
-fn noisy(label: &str, curve: &Curve, color: &'static str, pale: &'static str) -> Vec<Mark> {
-    let half_width = curve.points() / 100;
-    if half_width == 0 {
+/// Raw values, faint, under their trend, which on a logarithmic axis is that of the logarithms; short
+/// curves are drawn as they are.
+fn noisy(
+    label: &str,
+    curve: &Curve,
+    scale: Scale,
+    color: &'static str,
+    pale: &'static str,
+) -> Vec<Mark> {
+    let steps = match (curve.all().next(), curve.all().last()) {
+        (Some((first, _)), Some((last, _))) => last - first,
+        _ => 0.0,
+    };
+    if curve.points() < TREND_POINTS_MIN {
         return vec![Mark::line(label, curve.clone(), color)];
     }
-    let width = 2 * half_width + 1;
+    let reach = TREND_SHARE * steps;
+    let smooth = match scale {
+        Scale::Log => trend(&curve.map(f64::ln), reach).map(f64::exp),
+        Scale::Linear | Scale::FromZero => trend(curve, reach),
+    };
     vec![
-        Mark::thin_line(&format!("{label}, each step logged"), curve.clone(), pale),
-        Mark::line(
-            &format!("{label}, mean of {width} around"),
-            smooth(curve, half_width),
-            color,
+        Mark::thin_line(
+            &format!("{label}, as logged"),
+            outline(curve, COLUMNS),
+            pale,
         ),
+        Mark::line(&format!("{label}, trend"), smooth, color),
     ]
 }

@@ -46,6 +46,23 @@ impl Curve {
         Curve::from_values(broken)
     }
 
+    /// The curve with each value replaced.
+    pub fn map(&self, value: impl Fn(f64) -> f64) -> Curve {
+        let pieces = self.pieces.iter();
+        let pieces = pieces.map(|piece| piece.iter().map(|&(x, y)| (x, value(y))).collect());
+        Curve {
+            pieces: pieces.collect(),
+        }
+    }
+
+    /// The lowest and the highest value; infinities in the wrong order when there is none.
+    pub fn extent(&self) -> (f64, f64) {
+        self.all()
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), (_, y)| {
+                (low.min(y), high.max(y))
+            })
+    }
+
     /// Number of values.
     pub fn points(&self) -> usize {
         self.pieces.iter().map(Vec::len).sum()
@@ -57,22 +74,82 @@ impl Curve {
     }
 }
 
-/// Mean over the `half_width` values before and after each value of a piece, fewer at its ends, always
-/// as many on both sides, so that a rising or falling curve is not bent.
-pub fn smooth(curve: &Curve, half_width: usize) -> Curve {
+/// The most places at which a trend is computed; more would not show on a screen.
+const TREND_PLACES_MAX: usize = 1000;
+
+/// The trend of a noisy curve: at each place the straight line fitted, by least squares, to the values
+/// within `reach` steps on both sides. Near an end, where a mean would bend towards the inside, the line
+/// keeps its slope. The result breaks where the curve breaks; values beyond a gap take part.
+pub fn trend(curve: &Curve, reach: f64) -> Curve {
+    let all: Vec<(f64, f64)> = curve.all().collect();
+    let every = all.len().div_ceil(TREND_PLACES_MAX).max(1);
+    let (mut from, mut to) = (0, 0);
+    let mut pieces = Vec::with_capacity(curve.pieces.len());
+    for piece in &curve.pieces {
+        let mut places = Vec::new();
+        for (i, &(x, _)) in piece.iter().enumerate() {
+            if i % every != 0 && i + 1 != piece.len() {
+                continue;
+            }
+            while all[from].0 < x - reach {
+                from += 1;
+            }
+            while to < all.len() && all[to].0 <= x + reach {
+                to += 1;
+            }
+            places.push((x, fit(&all[from..to], x)));
+        }
+        pieces.push(places);
+    }
+    Curve { pieces }
+}
+
+/// The value at `x` of the line through the points; at least one point.
+fn fit(points: &[(f64, f64)], x: f64) -> f64 {
+    // Offsets from the first value keep a constant exact.
+    let (n, origin) = (points.len() as f64, points[0].1);
+    let mean_x = points.iter().map(|p| (p.0 - x) / n).sum::<f64>();
+    let mean_y = points.iter().map(|p| (p.1 - origin) / n).sum::<f64>();
+    let (mut xx, mut xy) = (0.0, 0.0);
+    for point in points {
+        let dx = point.0 - x - mean_x;
+        xx += dx * dx;
+        xy += dx * (point.1 - origin - mean_y);
+    }
+    let slope = if xx > 0.0 { xy / xx } else { 0.0 };
+    origin + mean_y - slope * mean_x
+}
+
+/// A curve of few points with the outline of the given one: of all values in each of `columns` equal
+/// parts of its width, the first, the lowest, the highest and the last are kept.
+pub fn outline(curve: &Curve, columns: usize) -> Curve {
+    let (low, high) = curve
+        .all()
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), (x, _)| {
+            (low.min(x), high.max(x))
+        });
+    let column = |x: f64| ((x - low) / (high - low) * columns as f64) as usize;
+    if curve.points() <= 4 * columns {
+        return curve.clone();
+    }
     let pieces = curve.pieces.iter().map(|piece| {
-        let mean_at = |i: usize| {
-            let reach = half_width.min(i).min(piece.len() - 1 - i);
-            let window = &piece[i - reach..=i + reach];
-            // Divided before the sum, which then stays finite for every finite input.
-            let n = window.len() as f64;
-            window.iter().map(|&(_, y)| y / n).sum::<f64>()
-        };
-        (0..piece.len()).map(|i| (piece[i].0, mean_at(i))).collect()
+        let parts = piece.chunk_by(|a, b| column(a.0) == column(b.0));
+        parts.flat_map(corners).collect()
     });
     Curve {
         pieces: pieces.collect(),
     }
+}
+
+fn corners(part: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let by_value = |a: &usize, b: &usize| part[*a].1.total_cmp(&part[*b].1);
+    let lowest = (0..part.len()).min_by(by_value).unwrap_or(0);
+    let highest = (0..part.len()).max_by(by_value).unwrap_or(0);
+    let mut kept = [0, lowest, highest, part.len() - 1];
+    kept.sort_unstable();
+    let mut corners: Vec<(f64, f64)> = kept.iter().map(|&i| part[i]).collect();
+    corners.dedup();
+    corners
 }
 
 #[cfg(test)]
@@ -104,32 +181,52 @@ mod tests {
     }
 
     #[test]
-    fn smoothing_keeps_lines_and_constants_and_stays_within_the_values() {
-        let line: Vec<f64> = (0..50).map(f64::from).collect();
-        for ((_, a), (_, b)) in smooth(&curve(&line), 4).all().zip(curve(&line).all()) {
+    fn a_trend_keeps_lines_to_their_ends_and_constants_exactly() {
+        let line: Vec<f64> = (0..50).map(|i| 3.0 - 0.1 * f64::from(i)).collect();
+        let found = trend(&curve(&line), 4.0);
+        assert_eq!(found.points(), 50);
+        for ((_, a), (_, b)) in found.all().zip(curve(&line).all()) {
             assert!((a - b).abs() < 1e-12, "{a} {b}");
         }
-        let zigzag: Vec<f64> = (0..50).map(|i| f64::from(i % 2)).collect();
-        let found = smooth(&curve(&zigzag), 3);
-        assert_eq!(found.points(), 50);
-        assert!(found.all().all(|(_, y)| (0.0..=1.0).contains(&y)));
-        let inner = found.all().skip(5).take(40);
-        assert!(inner.into_iter().all(|(_, y)| (y - 0.5).abs() < 0.1));
+        assert!(trend(&curve(&[0.1; 500]), 7.0).all().all(|(_, y)| y == 0.1));
     }
 
     #[test]
-    fn smoothing_does_not_cross_gaps() {
-        let found = smooth(&curve(&[0.0, 0.0, f64::NAN, 9.0, 9.0]), 2);
-        let values: Vec<f64> = found.all().map(|(_, y)| y).collect();
-        assert_eq!(values, [0.0, 0.0, 9.0, 9.0]);
+    fn a_trend_is_calmer_than_its_noise() {
+        let zigzag: Vec<f64> = (0..200).map(|i| f64::from(i % 2)).collect();
+        let found = trend(&curve(&zigzag), 10.0);
+        assert!(found.all().all(|(_, y)| (y - 0.5).abs() < 0.15));
     }
 
     #[test]
-    fn smoothing_stays_finite() {
-        assert!(
-            smooth(&curve(&[1e308; 9]), 4)
-                .all()
-                .all(|(_, y)| y.is_finite())
-        );
+    fn a_trend_breaks_at_gaps_and_is_finite() {
+        let found = trend(&curve(&[1.0, f64::NAN, 3.0, f64::NAN, f64::NAN, 9.0]), 1.0);
+        assert_eq!(found.pieces.len(), 3);
+        assert_eq!(found.pieces[2], [(5.0, 9.0)]);
+        let long: Vec<f64> = (0..10_000).map(f64::from).collect();
+        let found = trend(&curve(&long), 100.0);
+        assert!(found.points() <= TREND_PLACES_MAX + 1);
+        assert_eq!(found.all().last().map(|(x, _)| x), Some(9999.0));
+    }
+
+    #[test]
+    fn an_outline_keeps_extremes_ends_and_short_curves() {
+        let short = curve(&[1.0, 3.0, 2.0]);
+        assert_eq!(outline(&short, 1), short);
+        let mut values: Vec<f64> = (0..10_000).map(|i| f64::from(i % 7)).collect();
+        values[5_000] = 99.0;
+        values[7_001] = -99.0;
+        let found = outline(&curve(&values), 50);
+        assert!(found.points() <= 4 * 51);
+        let points: Vec<(f64, f64)> = found.all().collect();
+        for kept in [
+            (0.0, 0.0),
+            (5_000.0, 99.0),
+            (7_001.0, -99.0),
+            (9_999.0, values[9_999]),
+        ] {
+            assert!(points.contains(&kept), "{kept:?}");
+        }
+        assert!(points.is_sorted_by(|a, b| a.0 < b.0));
     }
 }

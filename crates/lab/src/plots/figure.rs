@@ -175,24 +175,38 @@ impl Figure {
 
     fn layout(&self) -> Layout {
         let (x_range, y_range) = (self.x_range(), self.y_range());
+        let scale = self.scale;
+        let spread = y_range.1 - y_range.0;
+        let y_text = move |y: f64| match scale {
+            Scale::Log => short(y, y.abs()),
+            Scale::Linear | Scale::FromZero => short(y, spread),
+        };
         let mut layout = Layout::new(x_range, y_range)
+            .with_x_axis_min(x_range.0)
+            .with_x_axis_max(x_range.1)
+            .with_y_axis_min(y_range.0)
+            .with_y_axis_max(y_range.1)
             .with_width(WIDTH)
             .with_height(HEIGHT)
             .with_title(self.title)
             .with_subtitle(self.subtitle.as_str())
             .with_x_label("optimiser step")
             .with_y_label(self.y_label)
-            .with_x_tick_format(TickFormat::Custom(Arc::new(grouped)))
-            .with_y_tick_format(TickFormat::Custom(Arc::new(short)))
+            .with_x_tick_format(TickFormat::Custom(Arc::new(step_text)))
+            .with_y_tick_format(TickFormat::Custom(Arc::new(y_text)))
             .with_theme(Theme {
                 grid_color: "#E6E6E6".into(),
                 axis_color: GREY.into(),
                 tick_color: GREY.into(),
                 legend_border: "none".into(),
                 ..Theme::light()
-            })
-            .with_legend_entries(self.legend())
-            .with_legend_position(LegendPosition::OutsideBottomColumns);
+            });
+        let legend = self.legend();
+        if !legend.is_empty() {
+            layout = layout
+                .with_legend_entries(legend)
+                .with_legend_position(LegendPosition::OutsideBottomColumns);
+        }
         if self.scale == Scale::Log {
             layout = layout.with_log_y();
         }
@@ -204,7 +218,8 @@ impl Figure {
     }
 
     fn legend(&self) -> Vec<LegendEntry> {
-        let marks = self.marks.iter().map(|mark| LegendEntry {
+        let named = self.marks.iter().filter(|mark| !mark.label.is_empty());
+        let marks = named.map(|mark| LegendEntry {
             label: mark.label.clone(),
             color: mark.color.to_string(),
             shape: LegendShape::Line,
@@ -219,36 +234,41 @@ impl Figure {
         marks.chain(reference).collect()
     }
 
+    /// All steps, from zero unless they begin late, with air on the right for markers and labels.
     fn x_range(&self) -> (f64, f64) {
-        let xs = || {
-            self.marks
-                .iter()
-                .flat_map(|m| m.curve.all())
-                .map(|(x, _)| x)
-        };
-        let (low, high) = extent(xs());
-        if low < high {
-            (low, high)
-        } else {
-            (low - 1.0, high + 1.0)
-        }
-    }
-
-    /// The values and the reference with a little air; never empty.
-    fn y_range(&self) -> (f64, f64) {
-        let values = self
+        let xs = self
             .marks
             .iter()
             .flat_map(|m| m.curve.all())
-            .map(|(_, y)| y);
-        let (low, high) = extent(values.chain(self.reference.iter().map(|r| r.value)));
+            .map(|(x, _)| (x, x));
+        let (low, high) = xs.fold(NOTHING, union);
+        let low = if low < 0.2 * high { 0.0 } else { low };
+        match high - low {
+            0.0 => (low - 1.0, high + 1.0),
+            width => (low, high + 0.015 * width),
+        }
+    }
+
+    /// The values and the reference with a little air; never empty, and never so narrow that the noise
+    /// of rounding is blown up.
+    fn y_range(&self) -> (f64, f64) {
+        let marks = self.marks.iter().map(|mark| mark.curve.extent());
+        let reference = self.reference.iter().map(|r| (r.value, r.value));
+        let (low, high) = marks.chain(reference).fold(NOTHING, union);
         match self.scale {
-            Scale::Log => (low / 1.25, high * 1.25),
-            Scale::FromZero => (0.0f64.min(low), if high > 0.0 { high * 1.06 } else { 1.0 }),
+            Scale::Log if high < 2.0 * low => (low / 2.0, high * 2.0),
+            Scale::Log => {
+                let air = (high / low).powf(0.04);
+                (low / air, high * air)
+            }
+            Scale::FromZero => (low.min(0.0), if high > 0.0 { high * 1.06 } else { 1.0 }),
             Scale::Linear => {
-                let air = match high - low {
-                    0.0 => 0.1 * high.abs().max(1e-6),
-                    spread => 0.04 * spread,
+                let size = high.abs().max(low.abs()).max(1e-30);
+                let least = 1e-6 * size;
+                let air = if high - low > least {
+                    0.04 * (high - low)
+                } else {
+                    0.1 * size
                 };
                 (low - air, high + air)
             }
@@ -256,42 +276,42 @@ impl Figure {
     }
 }
 
-fn extent(values: impl Iterator<Item = f64>) -> (f64, f64) {
-    values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| {
-        (low.min(x), high.max(x))
-    })
+const NOTHING: (f64, f64) = (f64::INFINITY, f64::NEG_INFINITY);
+
+fn union(a: (f64, f64), b: (f64, f64)) -> (f64, f64) {
+    (a.0.min(b.0), a.1.max(b.1))
 }
 
-/// A step: whole, with thin spaces between groups of three digits.
-fn grouped(x: f64) -> String {
-    let digits = format!("{:.0}", x.abs());
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push('\u{202F}');
-        }
-        text.push(digit);
+/// A number of steps: whole, thousands as `k`, millions as `M`; empty for a part of a step.
+fn step_text(x: f64) -> String {
+    let round = x.round();
+    if (x - round).abs() > 1e-6 {
+        return String::new();
     }
-    if x <= -0.5 {
-        format!("−{text}")
-    } else {
-        text
+    match round.abs() {
+        n if n >= 1e6 => format!("{}M", short(round / 1e6, 1e-3)),
+        n if n >= 1e4 => format!("{}k", short(round / 1e3, 1e-3)),
+        _ => format!("{round}"),
     }
 }
 
-/// A value in at most four significant digits, without the noise of binary fractions.
-fn short(x: f64) -> String {
-    let size = x.abs();
+/// A value with as many digits as tell ticks apart on an axis of this spread, without the noise of
+/// binary fractions.
+fn short(x: f64, spread: f64) -> String {
     if x == 0.0 {
         return "0".to_string();
     }
-    if !(1e-3..1e5).contains(&size) {
-        let text = format!("{x:.3e}");
-        let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-        return format!("{}e{exponent}", trim_zeros(mantissa));
+    // Ticks are at least a tenth of the spread apart, in steps of one, two or two and a half.
+    let places = 2 - (spread / 4.0).log10().floor() as i32;
+    if (1e-3..1e5).contains(&x.abs()) {
+        let places = places.clamp(0, 12) as usize;
+        return trim_zeros(&format!("{x:.places$}")).to_string();
     }
-    let places = (3 - size.log10().floor() as i32).clamp(0, 6) as usize;
-    trim_zeros(&format!("{x:.places$}")).to_string()
+    let exponent = x.abs().log10().floor() as i32;
+    let places = (places + exponent).clamp(0, 12) as usize;
+    let text = format!("{x:.places$e}");
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    format!("{}e{exponent}", trim_zeros(mantissa))
 }
 
 fn trim_zeros(text: &str) -> &str {
@@ -306,22 +326,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ticks_are_short() {
-        let found = [0.0, 0.1 + 0.2, 2e-4 * 3.0, 1e-3, 12.5, 10_000.0, 1e6, -0.25].map(short);
+    fn ticks_are_short_and_tell_values_apart() {
+        let found = [0.0, 0.1 + 0.2, 2.5, 12.5, -0.25].map(|x| short(x, 10.0));
+        assert_eq!(found, ["0", "0.3", "2.5", "12.5", "-0.25"]);
+        let found = [2e-4 * 3.0, 7.5e-4, 1e-3].map(|x| short(x, 1e-3));
+        assert_eq!(found, ["6e-4", "7.5e-4", "0.001"]);
+        let found = [2.00001, 2.00002].map(|x| short(x, 5e-5));
+        assert_eq!(found, ["2.00001", "2.00002"]);
         assert_eq!(
-            found,
-            ["0", "0.3", "6e-4", "0.001", "12.5", "10000", "1e6", "-0.25"]
+            [1e6, 2e5, 40_000.0].map(|x| short(x, x)),
+            ["1e6", "2e5", "40000"]
         );
-        let found = [0.0, 999.0, 1000.0, 1_234_567.0, -2000.0].map(grouped);
-        assert_eq!(
-            found,
-            [
-                "0",
-                "999",
-                "1\u{202F}000",
-                "1\u{202F}234\u{202F}567",
-                "−2\u{202F}000"
-            ]
-        );
+        let found = [0.0, 0.5, 999.0, 2000.0, 12_500.0, 300_000.0, 2_500_000.0].map(step_text);
+        assert_eq!(found, ["0", "", "999", "2000", "12.5k", "300k", "2.5M"]);
+    }
+
+    #[test]
+    fn an_axis_is_never_empty_and_does_not_blow_up_rounding() {
+        for scale in [Scale::Linear, Scale::FromZero, Scale::Log] {
+            for (a, b) in [(2.0, 2.0), (2.0, 2.0 + 4e-16), (1e-9, 1e-9), (1e9, 1e9)] {
+                let curve = Curve::from_values([(1.0, Some(a)), (2.0, Some(b))]);
+                let figure = Figure::new("n", "t", "r", "y", scale);
+                let figure = figure.with_marks(vec![Mark::line("m", curve, "black")]);
+                let (low, high) = figure.y_range();
+                assert!(
+                    low <= a && b <= high && high - low > 0.05 * a,
+                    "{scale:?} {a} {b}"
+                );
+            }
+        }
     }
 }

@@ -10,6 +10,8 @@
 
 mod activation;
 mod arena;
+mod attention;
+mod cols;
 mod columns;
 mod dropout;
 mod elementwise;
@@ -26,6 +28,11 @@ mod xent;
 
 pub use activation::{Activation, activation, activation_vjp, swiglu, swiglu_vjp};
 pub use arena::{Arena, Lend, Pod, Region};
+pub use attention::{
+    Attention, AttentionGrads, Cache, CachedAttention, attention, attention_cached, attention_vjp,
+    attention_vjp_work_len, attention_work_len, cache_append,
+};
+pub use cols::{Cols, ColsMut, split_cols};
 pub use columns::column_sums;
 pub use dropout::{Dropout, dropout};
 pub use elementwise::{add, add_assign, axpy, copy, fill, mul, scale};

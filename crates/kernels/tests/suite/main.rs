@@ -1,5 +1,6 @@
 //! Every kernel against its definition, on every path of this machine.
 
+mod attention;
 mod common;
 mod gemm;
 mod norm;

@@ -24,6 +24,7 @@ mod norm;
 mod optim;
 mod pool;
 mod reduce;
+mod rope;
 mod xent;
 
 pub use activation::{Activation, activation, activation_vjp, swiglu, swiglu_vjp};
@@ -44,4 +45,5 @@ pub use norm::{NormGrads, NormSaved, layer_norm, layer_norm_vjp, rms_norm, rms_n
 pub use optim::{AdamW, Sgd, adamw, sgd};
 pub use pool::{Cx, Pool};
 pub use reduce::{dot, has_nonfinite, sum, sum_sq};
+pub use rope::{Rope, RopeStyle, rope, rope_in_place};
 pub use xent::{IGNORED, Xent, xent_rows};

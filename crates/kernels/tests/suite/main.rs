@@ -5,4 +5,5 @@ mod common;
 mod gemm;
 mod norm;
 mod pointwise;
+mod rope;
 mod xent;

@@ -11,6 +11,7 @@
 mod activation;
 mod arena;
 mod attention;
+mod bytes;
 mod cols;
 mod columns;
 mod dropout;
@@ -33,6 +34,7 @@ pub use attention::{
     Attention, AttentionGrads, Cache, CachedAttention, attention, attention_cached, attention_vjp,
     attention_vjp_work_len, attention_work_len, cache_append,
 };
+pub use bytes::{bytes_of, bytes_of_mut};
 pub use cols::{Cols, ColsMut, split_cols};
 pub use columns::column_sums;
 pub use dropout::{Dropout, dropout};

@@ -10,3 +10,4 @@ pub mod hub;
 mod json;
 pub mod net;
 pub mod spec;
+pub mod weights;

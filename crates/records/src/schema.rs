@@ -91,6 +91,8 @@ CREATE TABLE summaries (
     highest REAL,
     PRIMARY KEY (run_id, split, name)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX summaries_by_lowest ON summaries (split, name, lowest);
+CREATE INDEX summaries_by_highest ON summaries (split, name, highest);
 
 WITH series AS (
     SELECT run_id, split, name, count(*) AS points, min(step) AS first_step, max(step) AS last_step

@@ -142,23 +142,26 @@ impl Diagnostic {
         &self.message
     }
 
+    /// Where it is.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
     /// The problem as an error of its own.
     pub fn into_error(self, kind: Kind) -> Error {
-        let error = Error::new(kind, self.message);
+        let message = match (&self.place, &self.label) {
+            (Place::Named(_), Some(label)) => format!("{}: {label}", self.message),
+            _ => self.message,
+        };
+        let error = Error::new(kind, message);
         match self.place {
             Place::Text(source, span) => {
                 let place = format!("{}:{}:{}", source.name(), span.line, span.column);
                 let excerpt = excerpt(&source, span, self.label.as_deref());
                 with_hint(error.at(place).excerpt(excerpt), self.hint)
             }
-            // There is no line to write the label under, so it becomes the first hint.
-            Place::Named(name) => {
-                let hint = match (self.label, self.hint) {
-                    (Some(label), Some(hint)) => Some(format!("{label} {hint}")),
-                    (label, hint) => label.or(hint),
-                };
-                with_hint(error.at(name), hint)
-            }
+            // There is no line to write the label under, so the message takes it.
+            Place::Named(name) => with_hint(error.at(name), self.hint),
         }
     }
 }

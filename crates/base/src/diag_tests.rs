@@ -49,7 +49,7 @@ fn problems_are_sorted_by_line_and_named_places_come_last() {
         ],
         "error: one\n  --> r:1:1\n1 | a\n  | ^\n\
          error: two\n  --> r:2:1\n2 | b\n  | ^\n\
-         error: three\n  --> --set x=1\nhint: l h",
+         error: three: l\n  --> --set x=1\nhint: h",
     );
 }
 

@@ -33,7 +33,7 @@ pub const KNOBS: &[Knob] = &[
         name: "TENON_ISA",
         values: "scalar, avx2, avx512",
         default: "the best that the processor has",
-        doc: "Forces a lower instruction set, to compare or to reproduce results of another machine.",
+        doc: "Forces a lower instruction set, to reproduce results of another machine.",
     },
     Knob {
         name: "TENON_DATA",

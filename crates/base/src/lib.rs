@@ -2,6 +2,7 @@
 //! clock, counter-based randomness. Anything that knows of tensors or models does not belong here.
 
 pub mod clock;
+pub mod config;
 pub mod diag;
 pub mod error;
 pub mod files;
@@ -11,5 +12,6 @@ pub mod limits;
 pub mod rng;
 pub mod suggest;
 pub mod units;
+pub mod yaml;
 
 pub use error::{Error, Kind, Result};

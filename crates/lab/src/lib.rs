@@ -1,1 +1,3 @@
 //! One binary for the whole life of a model: the command line and the library behind it
+
+pub mod plots;

@@ -5,6 +5,9 @@
 //! matched with ours by a [`checkpoint::mapping::Table`], every key accounted for.
 
 pub mod checkpoint;
+pub mod family;
 pub mod hub;
 mod json;
+pub mod net;
 pub mod spec;
+pub mod weights;

@@ -1,6 +1,6 @@
 //! Comparison of numbers.
 
-/// ‖a − b‖₂ / ‖b‖₂ in f64; the absolute ‖a − b‖₂ where ‖b‖₂ < 1e-9. NaN anywhere gives NaN.
+/// ‖a − b‖₂ / ‖b‖₂ in f64; ‖a − b‖₂ where ‖b‖₂ < 1e-9. NaN anywhere gives NaN.
 ///
 /// # Panics
 /// When the lengths differ.

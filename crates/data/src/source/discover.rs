@@ -1,0 +1,208 @@
+//! Which files make a data set, and which split each belongs to.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use tenon_base::{Error, Result};
+
+/// A part of a data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Split {
+    /// Learned from.
+    Train,
+    /// Looked at while training.
+    Validation,
+    /// Looked at once.
+    Test,
+}
+
+impl Split {
+    /// `train`, `validation` or `test`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Split::Train => "train",
+            Split::Validation => "validation",
+            Split::Test => "test",
+        }
+    }
+
+    /// The split that a file or folder name tells: one of its words is a known name of a split.
+    fn of_name(name: &str) -> Option<Split> {
+        name.split(|c: char| !c.is_ascii_alphanumeric())
+            .find_map(|word| match word.to_ascii_lowercase().as_str() {
+                "train" | "training" => Some(Split::Train),
+                "validation" | "valid" | "val" | "dev" => Some(Split::Validation),
+                "test" | "testing" | "eval" | "evaluation" => Some(Split::Test),
+                _ => None,
+            })
+    }
+}
+
+/// The files of a data set, sorted by path.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DataFiles {
+    /// Files whose names tell a split.
+    pub splits: BTreeMap<Split, Vec<PathBuf>>,
+    /// The data files of a folder in which no name tells a split, or the one file that was asked
+    /// for.
+    pub unsplit: Vec<PathBuf>,
+    /// Files that are not data, or tell no split where others do.
+    pub ignored: Vec<PathBuf>,
+}
+
+/// How a file is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    Text,
+    JsonLines,
+    Json,
+    Csv(u8),
+}
+
+/// The format that a file's name tells; a file that needs unpacking is a data error.
+pub(super) fn format_of(path: &Path) -> Result<Format> {
+    let extension = path
+        .extension()
+        .and_then(|e| e.to_str())
+        .unwrap_or_default();
+    match extension.to_ascii_lowercase().as_str() {
+        "jsonl" | "ndjson" => Ok(Format::JsonLines),
+        "json" => Ok(Format::Json),
+        "csv" => Ok(Format::Csv(b',')),
+        "tsv" => Ok(Format::Csv(b'\t')),
+        "parquet" | "arrow" | "feather" | "gz" | "zst" | "bz2" | "xz" | "zip" | "tar" | "7z" => {
+            Err(Error::data(format!("cannot read `.{extension}` files"))
+                .at(path.display().to_string())
+                .hint("convert or unpack it to `.jsonl`, `.csv` or `.txt`"))
+        }
+        _ => Ok(Format::Text),
+    }
+}
+
+/// Finds the files of `path`: one file, or a folder in the hub's layout (`train.jsonl`,
+/// `validation.csv`, `train/*.jsonl`, the same below `data/`), or a folder of data files.
+pub fn discover(path: &Path) -> Result<DataFiles> {
+    if path.is_file() {
+        return Ok(DataFiles {
+            unsplit: vec![path.to_path_buf()],
+            ..DataFiles::default()
+        });
+    }
+    if !path.is_dir() {
+        return Err(Error::data(format!(
+            "no file or folder `{}`",
+            path.display()
+        )));
+    }
+    let mut files = DataFiles::default();
+    sort_into(path, &mut files)?;
+    let data = path.join("data");
+    if data.is_dir() {
+        sort_into(&data, &mut files)?;
+    }
+    if !files.splits.is_empty() {
+        let rest = std::mem::take(&mut files.unsplit);
+        files.ignored.extend(rest);
+    }
+    for paths in files
+        .splits
+        .values_mut()
+        .chain([&mut files.unsplit, &mut files.ignored])
+    {
+        paths.sort();
+    }
+    check(path, &files)?;
+    Ok(files)
+}
+
+fn sort_into(folder: &Path, files: &mut DataFiles) -> Result<()> {
+    for (name, path) in entries(folder)? {
+        if path.is_dir() {
+            if let Some(split) = Split::of_name(&name) {
+                let inside = entries(&path)?.into_iter().map(|(_, file)| file);
+                let data = inside.filter(|file| file.is_file() && is_data(file));
+                files.splits.entry(split).or_default().extend(data);
+            }
+        } else if !is_data(&path) {
+            files.ignored.push(path);
+        } else {
+            let stem = path
+                .file_stem()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
+            match Split::of_name(&stem) {
+                Some(split) => files.splits.entry(split).or_default().push(path),
+                // A lone `.json` is far more often a description than data.
+                None if format_of(&path).is_ok_and(|f| f == Format::Json) => {
+                    files.ignored.push(path)
+                }
+                None => files.unsplit.push(path),
+            }
+        }
+    }
+    files.splits.retain(|_, paths| !paths.is_empty());
+    Ok(())
+}
+
+/// Names and paths in a folder, without hidden ones.
+fn entries(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
+    let cannot = |reason| Error::io("cannot list", folder, &reason);
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(cannot)? {
+        let entry = entry.map_err(cannot)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if !name.starts_with('.') {
+            found.push((name, entry.path()));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Whether a file in a folder is meant as data, readable or not.
+fn is_data(path: &Path) -> bool {
+    let extension = path
+        .extension()
+        .and_then(|e| e.to_str())
+        .unwrap_or_default();
+    let data = [
+        "txt", "jsonl", "ndjson", "json", "csv", "tsv", "parquet", "arrow", "gz", "zst",
+    ];
+    let name = path
+        .file_stem()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .to_ascii_lowercase();
+    data.contains(&extension.to_ascii_lowercase().as_str())
+        && !["readme", "license", "licence"].contains(&name.as_str())
+}
+
+fn check(folder: &Path, files: &DataFiles) -> Result<()> {
+    let all = || files.splits.values().flatten().chain(&files.unsplit);
+    if all().next().is_none() {
+        return Err(
+            Error::data(format!("no data files in `{}`", folder.display())).hint(
+                "expected `.txt`, `.jsonl`, `.csv` or `.tsv`, or `train.*` and `validation.*`",
+            ),
+        );
+    }
+    for path in all() {
+        format_of(path)?;
+    }
+    for (split, paths) in &files.splits {
+        let first = format_of(&paths[0])?;
+        for path in &paths[1..] {
+            if format_of(path)? != first {
+                return Err(Error::data(format!(
+                    "the {} split has files of different formats: `{}` and `{}`",
+                    split.name(),
+                    paths[0].display(),
+                    path.display()
+                ))
+                .hint("keep one of them, or name the file instead of the folder"));
+            }
+        }
+    }
+    Ok(())
+}

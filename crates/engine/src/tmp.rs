@@ -1,0 +1,1 @@
+#[derive(Clone,Copy,Debug,PartialEq,Eq)] pub enum RopeStyle { RotateHalf, Interleaved }

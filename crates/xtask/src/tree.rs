@@ -55,6 +55,10 @@ fn read_folder(folder: &Path, prefix: &str, tree: &mut Tree) -> Result<()> {
         let entry = entry.map_err(|e| Error::io("cannot list", folder, &e))?;
         let name = entry.file_name().to_string_lossy().into_owned();
         let (at, path) = (entry.path(), format!("{prefix}{name}"));
+        // A linked work tree has a file of this name instead of a folder.
+        if name == ".git" {
+            continue;
+        }
         if at.is_dir() {
             let skipped = SKIPPED_FOLDERS.contains(&name.as_str());
             let hidden = name.starts_with('.') && !DOT_FOLDERS.contains(&name.as_str());

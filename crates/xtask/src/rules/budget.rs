@@ -7,7 +7,7 @@ use crate::Problem;
 
 /// Lines of Rust in `src/` of each crate, unit tests included.
 const LINES_MAX: &[(&str, usize)] = &[
-    ("base", 5_000),
+    ("base", 7_000),
     ("kernels", 9_000),
     ("engine", 10_000),
     ("models", 8_000),
@@ -68,9 +68,9 @@ mod tests {
 
     #[test]
     fn the_budget_itself_may_be_spent() {
-        assert_eq!(judged("base", 5_000).len(), 0);
-        let over = "crates/base/Cargo.toml:0: 5001 lines in `src`, the budget is 5000";
-        assert_eq!(judged("base", 5_001), [over]);
+        assert_eq!(judged("base", 7_000).len(), 0);
+        let over = "crates/base/Cargo.toml:0: 7001 lines in `src`, the budget is 7000";
+        assert_eq!(judged("base", 7_001), [over]);
     }
 
     #[test]

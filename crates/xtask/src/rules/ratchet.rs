@@ -1,5 +1,5 @@
-//! Lengths of files and functions. Those above the habit are listed in a file with today's length;
-//! the list only shrinks.
+//! Lengths of files, functions and lines. Those above the habit are listed in a file with today's
+//! number; the list only shrinks.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -16,16 +16,35 @@ pub const FILE_LINES_MAX: usize = 700;
 pub const FILE_LINES_HABIT: usize = 350;
 /// Lines of a function by habit, from the word `fn` to the closing brace.
 pub const FUNCTION_LINES_HABIT: usize = 70;
+/// Columns of a line of code by habit.
+pub const COLUMNS_HABIT: usize = 100;
 /// The list of exceptions, from the root of the checkout.
 pub const LIST: &str = "crates/xtask/ratchet.txt";
 
 const HEAD: &str = "\
-# Files and functions that are longer than the habit, with today's length. Numbers only shrink:
-# `cargo xtask tidy --update` lowers them and drops lines that are no longer needed.
+# Exceptions with today's number: files with more than 350 lines, functions with more than 70,
+# files with lines of more than 100 columns (how many). Numbers only shrink: `cargo xtask tidy
+# --update` lowers them and drops lines that are no longer needed.
 ";
 
-/// What is measured: `file PATH` or `function PATH NAME`.
+/// Files whose lines have a limit; tables and manifests may be wider.
+const CODE: &[&str] = &[".rs", ".py", ".sh", ".ci/run"];
+
+/// What can be listed, and the number up to which nothing needs to be.
+const KINDS: &[(&str, usize)] = &[
+    ("file", FILE_LINES_HABIT),
+    ("function", FUNCTION_LINES_HABIT),
+    ("wide", 0),
+];
+
+/// What is measured: `file PATH`, `function PATH NAME` or `wide PATH`.
 type Lengths = BTreeMap<String, usize>;
+
+fn habit(subject: &str) -> usize {
+    let kind = subject.split(' ').next();
+    let found = KINDS.iter().find(|(name, _)| Some(*name) == kind);
+    found.map_or(0, |(_, habit)| *habit)
+}
 
 /// Judges the length of every Rust file and function.
 pub(super) fn check(house: &House) -> Result<Vec<Problem>> {
@@ -33,32 +52,22 @@ pub(super) fn check(house: &House) -> Result<Vec<Problem>> {
     let measured = measure(&house.tree);
     let mut problems = Vec::new();
     for (subject, n) in &measured {
-        let is_file = subject.starts_with("file ");
         let path = subject.split(' ').nth(1).unwrap_or_default();
-        let mut push = |message, hint| problems.push(Problem::new(path, 0, message, hint));
-        if is_file && *n > FILE_LINES_MAX {
+        let max = *listed.get(subject).unwrap_or(&habit(subject));
+        if subject.starts_with("file ") && *n > FILE_LINES_MAX {
             let message = format!("{n} lines, the limit is {FILE_LINES_MAX}");
-            push(
-                message,
-                "split it by topic; this limit has no exceptions".to_owned(),
-            );
-        } else if listed.get(subject).is_none_or(|max| n > max) {
-            let habit = if is_file {
-                FILE_LINES_HABIT
-            } else {
-                FUNCTION_LINES_HABIT
-            };
-            let max = listed.get(subject).unwrap_or(&habit);
-            let message = format!("`{subject}` has {n} lines, its limit is {max}");
-            push(
-                message,
-                format!("split it; if that would be worse, list `{subject} {n}` in {LIST}"),
-            );
+            let hint = "split it by topic; this limit has no exceptions";
+            problems.push(Problem::new(path, 0, message, hint));
+        } else if *n > max {
+            let message = format!("`{subject}` has {n}, its limit is {max}");
+            let hint =
+                format!("shorten it; if that would be worse, list `{subject} {n}` in {LIST}");
+            problems.push(Problem::new(path, 0, message, hint));
         }
     }
     for (subject, max) in &listed {
         if measured.get(subject).is_none_or(|n| n < max) {
-            let message = format!("`{subject}` is shorter than {max} lines by now");
+            let message = format!("`{subject}` is below {max} by now");
             problems.push(Problem::new(
                 LIST,
                 0,
@@ -97,14 +106,12 @@ fn measure(tree: &Tree) -> Lengths {
             *longest = function.n_lines.max(*longest);
         }
     }
-    lengths.retain(|subject, n| {
-        let is_file = subject.starts_with("file ");
-        *n > if is_file {
-            FILE_LINES_HABIT
-        } else {
-            FUNCTION_LINES_HABIT
-        }
-    });
+    let is_code = |path: &str| CODE.iter().any(|end| path.ends_with(end));
+    for (path, text) in tree.texts.iter().filter(|(path, _)| is_code(path)) {
+        let is_wide = |line: &&str| line.chars().count() > COLUMNS_HABIT;
+        lengths.insert(format!("wide {path}"), text.lines().filter(is_wide).count());
+    }
+    lengths.retain(|subject, n| *n > habit(subject));
     lengths
 }
 
@@ -117,14 +124,15 @@ fn parse(text: &str) -> Result<Lengths> {
         let parts = line
             .rsplit_once(' ')
             .and_then(|(subject, n)| Some((subject, n.parse().ok()?)));
-        let n_words = line.split(' ').count();
-        let is_known = line.starts_with("file ") && n_words == 3;
-        let is_known = is_known || line.starts_with("function ") && n_words == 4;
+        let kind = line.split(' ').next().unwrap_or_default();
+        let n_words = if kind == "function" { 4 } else { 3 };
+        let is_known = KINDS.iter().any(|(name, _)| *name == kind);
+        let is_known = is_known && line.split(' ').count() == n_words;
         match parts.filter(|_| is_known) {
             Some((subject, n)) => lengths.insert(subject.to_owned(), n),
             None => {
                 let error = Error::data(format!("`{line}` is no exception"));
-                let hint = "write `file PATH LINES` or `function PATH NAME LINES`";
+                let hint = "write `file PATH N`, `function PATH NAME N` or `wide PATH N`";
                 return Err(error.at(format!("{LIST}:{at}")).hint(hint));
             }
         };
@@ -149,10 +157,7 @@ mod tests {
     fn the_habit_is_met_or_listed() {
         assert_eq!(problems(check, &[("a.rs", &file(350))]).len(), 0);
         let found = problems(check, &[("a.rs", &file(351))]);
-        assert_eq!(
-            found,
-            ["a.rs:0: `file a.rs` has 351 lines, its limit is 350"]
-        );
+        assert_eq!(found, ["a.rs:0: `file a.rs` has 351, its limit is 350"]);
         let listed = [("a.rs", &*file(351)), (LIST, "file a.rs 351\n")];
         assert_eq!(problems(check, &listed).len(), 0);
     }
@@ -161,11 +166,17 @@ mod tests {
     fn functions_have_a_habit_of_their_own() {
         assert_eq!(problems(check, &[("a.rs", &function(70))]).len(), 0);
         let found = problems(check, &[("a.rs", &function(71))]);
-        assert_eq!(
-            found,
-            ["a.rs:0: `function a.rs f` has 71 lines, its limit is 70"]
-        );
+        assert_eq!(found, ["a.rs:0: `function a.rs f` has 71, its limit is 70"]);
         let listed = [("a.rs", &*function(71)), (LIST, "function a.rs f 71\n")];
+        assert_eq!(problems(check, &listed).len(), 0);
+    }
+
+    #[test]
+    fn the_hundredth_column_is_the_last() {
+        let (fits, wide) = ("é".repeat(100) + "\n", "é".repeat(101) + "\n");
+        let found = problems(check, &[("a.py", &fits), ("b.py", &wide), ("c.md", &wide)]);
+        assert_eq!(found, ["b.py:0: `wide b.py` has 1, its limit is 0"]);
+        let listed = [("b.py", &*wide), (LIST, "wide b.py 1\n")];
         assert_eq!(problems(check, &listed).len(), 0);
     }
 

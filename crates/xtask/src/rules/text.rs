@@ -1,14 +1,10 @@
-//! The shape of text files: columns, white space, the last line; comments that are no sentences.
+//! The shape of text files: white space, the last line; comments that are no sentences.
 
 use tenon_base::Result;
 
 use super::House;
 use crate::Problem;
 
-/// Columns of a line of code.
-const COLUMNS_MAX: usize = 100;
-/// Files whose lines have a limit; tables and manifests may be wider.
-const CODE: &[&str] = &[".rs", ".py", ".sh", ".ci/run"];
 /// Text files that are data: their bytes are not ours to arrange.
 const DATA: &[&str] = &["/tests/goldens/", ".snap", "LICENSE-APACHE"];
 /// What a line under or over a banner is made of.
@@ -22,9 +18,6 @@ pub(super) fn check(house: &House) -> Result<Vec<Problem>> {
     for (path, text) in &house.tree.texts {
         if !DATA.iter().any(|part| path.contains(part)) {
             white_space(path, text, &mut problems);
-        }
-        if CODE.iter().any(|end| path.ends_with(end)) {
-            columns(path, text, &mut problems);
         }
     }
     for (path, source) in &house.tree.rust {
@@ -63,16 +56,6 @@ fn white_space(path: &str, text: &str, problems: &mut Vec<Problem>) {
     }
 }
 
-fn columns(path: &str, text: &str, problems: &mut Vec<Problem>) {
-    for (at, line) in (1..).zip(text.lines()) {
-        let n = line.chars().count();
-        if n > COLUMNS_MAX {
-            let message = format!("{n} columns, the limit is {COLUMNS_MAX}");
-            problems.push(Problem::new(path, at, message, "break the line"));
-        }
-    }
-}
-
 fn banner(path: &str, line: usize) -> Problem {
     let hint = "remove it; a section that needs a title is a module";
     Problem::new(path, line, "a banner instead of a comment", hint)
@@ -99,13 +82,6 @@ fn is_banner(comment: &str) -> bool {
 mod tests {
     use super::*;
     use crate::rules::testing::problems;
-
-    #[test]
-    fn the_hundredth_column_is_the_last() {
-        let (fits, wide) = ("é".repeat(100) + "\n", "é".repeat(101) + "\n");
-        let found = problems(check, &[("a.py", &fits), ("b.py", &wide), ("c.md", &wide)]);
-        assert_eq!(found, ["b.py:1: 101 columns, the limit is 100"]);
-    }
 
     #[test]
     fn files_end_with_one_line_break() {

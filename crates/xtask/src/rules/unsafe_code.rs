@@ -1,4 +1,5 @@
-//! Where `unsafe` may stand, and that each one says why it is sound.
+//! Where `unsafe` may stand, and that each block says why it is sound. (That a public `unsafe fn`
+//! states its terms is a lint of Clippy.)
 
 use tenon_base::Result;
 
@@ -41,15 +42,6 @@ fn file_problems(path: &str, source: &Source) -> Vec<Problem> {
             let hint = "say above it, after `SAFETY:`, why it is sound";
             return Some(Problem::new(path, line, "`unsafe` without a reason", hint));
         }
-        if is_declaration(source, at) && !says(source, at, "# Safety") {
-            let hint = "say under `# Safety` in its doc comment what the caller must promise";
-            return Some(Problem::new(
-                path,
-                line,
-                "`unsafe fn` without its terms",
-                hint,
-            ));
-        }
         None
     };
     found.filter_map(problem).collect()
@@ -59,27 +51,6 @@ fn says(source: &Source, at: usize, words: &str) -> bool {
     source
         .comments_before(at)
         .any(|comment| comment.text.contains(words))
-}
-
-/// Whether token `at` starts an `unsafe fn` that states its own terms: not one of a trait's
-/// implementation (the trait states them), not a function pointer's type.
-fn is_declaration(source: &Source, at: usize) -> bool {
-    let is_fn = source.matches(at + 1, &["fn"]) && source.is_word(at + 2);
-    is_fn && !in_trait_impl(source, at)
-}
-
-fn in_trait_impl(source: &Source, at: usize) -> bool {
-    let holds = |i: &usize| source.tokens[*i].text == "{" && source.tokens[*i].partner > at;
-    let Some(open) = (0..at).rev().find(holds) else {
-        return false;
-    };
-    let ends = |i: &usize| [";", "{", "}"].contains(&source.tokens[*i].text.as_str());
-    let start = (0..open).rev().find(ends).map_or(0, |i| i + 1);
-    let words: Vec<&str> = source.tokens[start..open]
-        .iter()
-        .map(|t| t.text.as_str())
-        .collect();
-    words.contains(&"impl") && words.contains(&"for")
 }
 
 #[cfg(test)]
@@ -104,19 +75,6 @@ mod tests {
         let text = "fn f() {\n  // SAFETY: ok\n  g();\n  unsafe { h() }\n}\n";
         let found = problems(check, &[(KERNEL, text)]);
         assert_eq!(found, [format!("{KERNEL}:4: `unsafe` without a reason")]);
-    }
-
-    #[test]
-    fn a_function_states_its_terms_unless_its_trait_does() {
-        let trait_text = "trait A {\n  /// # Safety\n  /// No.\n  unsafe fn f();\n}\n\
-            impl A for B {\n  unsafe fn f() {}\n}\n";
-        assert_eq!(problems(check, &[(KERNEL, trait_text)]).len(), 0);
-        let bare = "impl B {\n  /// Does.\n  unsafe fn f() {}\n}\n";
-        let found = problems(check, &[(KERNEL, bare)]);
-        assert_eq!(
-            found,
-            [format!("{KERNEL}:3: `unsafe fn` without its terms")]
-        );
     }
 
     #[test]

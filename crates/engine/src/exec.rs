@@ -360,6 +360,11 @@ impl Executor {
             .filter(|p| self.first().param_grads[p.0 as usize].is_some())
     }
 
+    /// Optimiser buffers of each trainable parameter.
+    pub fn n_moments(&self) -> usize {
+        self.first().options.moments
+    }
+
     /// Sets all parameter gradients to zero.
     pub fn zero_grads(&mut self) {
         for slot in self.programs[0].plan.param_grads.iter().flatten() {

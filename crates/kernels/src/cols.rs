@@ -67,7 +67,8 @@ pub struct ColsMut<'a, S> {
 
 // SAFETY: as `&mut [S]`, whose elements it reaches and nobody else does.
 unsafe impl<S: Send> Send for ColsMut<'_, S> {}
-// SAFETY: `&ColsMut` reaches elements only through `row`, whose caller keeps rows and columns apart.
+// SAFETY: `&ColsMut` reaches elements only through `row`, whose caller keeps rows and columns
+// apart.
 unsafe impl<S: Send> Sync for ColsMut<'_, S> {}
 
 impl<'a, S> ColsMut<'a, S> {
@@ -117,7 +118,8 @@ impl<'a, S> ColsMut<'a, S> {
     }
 }
 
-/// Cuts the columns of a row-major matrix into neighbouring ranges; columns beyond them are left out.
+/// Cuts the columns of a row-major matrix into neighbouring ranges; columns beyond them are left
+/// out.
 ///
 /// # Panics
 /// When `data` is not whole rows of `row_stride`, or the widths exceed it.

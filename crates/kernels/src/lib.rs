@@ -5,8 +5,8 @@
 //! and elementary functions are our own. Shapes are asserted at entry; nothing here allocates after
 //! [`Pool::new`] and [`Arena::new`].
 //!
-//! Letters in shapes: `N` rows, `D` width, `H` heads, `G` key-value heads, `K` head width, `F` hidden
-//! width, `V` vocabulary, `R` rows of a loss.
+//! Letters in shapes: `N` rows, `D` width, `H` heads, `G` key-value heads, `K` head width, `F`
+//! hidden width, `V` vocabulary, `R` rows of a loss.
 
 mod activation;
 mod arena;

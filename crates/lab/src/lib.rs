@@ -1,3 +1,5 @@
 //! One binary for the whole life of a model: the command line and the library behind it
 
 pub mod plots;
+pub mod report;
+pub mod runs;

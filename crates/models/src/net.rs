@@ -9,7 +9,7 @@ use tenon_engine::ops::{
     Linear, LinearXent, RmsNorm, Rotary, SelectRows, WeightLayout, rotary_tables,
 };
 use tenon_engine::table::{Activation, AttentionDims, RopeStyle, XentSpec};
-use tenon_engine::{Dim, Graph, GraphBuilder, Init, Op, Role, Shape, Ty, ValueId};
+use tenon_engine::{Dim, Executor, Extent, Graph, GraphBuilder, Init, Op, Role, Shape, Ty, ValueId};
 
 /// What a graph is for.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +24,17 @@ pub struct Outputs {
     pub cache: Option<CacheOptions>,
     /// Dropout on embeddings and on what enters the residual stream.
     pub dropout: f64,
+}
+
+/// Gives an executor the tokens of a packed batch: `ids [N]`, `positions [N]` and `cu_seqlens [S+1]`, and so
+/// its extent. Graphs without learned or rotary positions take none.
+pub fn feed(exec: &mut Executor, ids: &[i32], positions: &[i32], cu_seqlens: &[i32]) {
+    exec.set_extent(Extent { tokens: ids.len(), seqs: cu_seqlens.len() - 1 });
+    exec.set_input("input_ids", ids);
+    exec.set_input("cu_seqlens", cu_seqlens);
+    if exec.has_input("positions") {
+        exec.set_input("positions", positions);
+    }
 }
 
 /// Which rows get logits.

@@ -32,10 +32,10 @@ fn worker_len(head_dim: usize) -> usize {
     2 * TQ * head_dim + 2 * TK * TQ
 }
 
-/// The derivative of [`crate::attention`] for dout `[N, H·K]`, from its `out` and `lse`. With weights
-/// P and δ_i = ⟨dout_i, out_i⟩: dv_j = Σ P_ij·dout_i; dS = P∘(dout·vᵀ − δ); dq = scale·dS·k;
-/// dk = scale·dSᵀ·q. Sums over queries run by head, then by tile of [`TQ`] rows of the sequence.
-/// `work` has [`attention_vjp_work_len`] elements.
+/// The derivative of [`crate::attention`] for dout `[N, H·K]`, from its `out` and `lse`. With
+/// weights P and δ_i = ⟨dout_i, out_i⟩: dv_j = Σ P_ij·dout_i; dS = P∘(dout·vᵀ − δ); dq =
+/// scale·dS·k; dk = scale·dSᵀ·q. Sums over queries run by head, then by tile of 64 rows of the
+/// sequence. `work` has [`attention_vjp_work_len`] elements.
 ///
 /// # Panics
 /// When a length does not fit.

@@ -1,11 +1,11 @@
-//! Scaled dot-product attention with an online softmax (Dao et al. 2022): the matrix of scores never
-//! exists; only tiles of it do.
+//! Scaled dot-product attention with an online softmax (Dao et al. 2022): the matrix of scores
+//! never exists; only tiles of it do.
 //!
-//! Scores are held transposed, keys by queries, so that the softmax of a query runs down a lane and no
-//! sum crosses lanes. What a query row computes depends on its own keys alone: keys come in tiles of
-//! [`TK`] counted from the sequence's first visible key, scores and weighted sums are fused chains in
-//! the order of columns and keys, and a masked key has weight 0. So rows keep their bits alone or in a
-//! batch, packed, padded or decoded from a cache.
+//! Scores are held transposed, keys by queries, so that the softmax of a query runs down a lane and
+//! no sum crosses lanes. What a query row computes depends on its own keys alone: keys come in
+//! tiles of [`TK`] counted from the sequence's first visible key, scores and weighted sums are
+//! fused chains in the order of columns and keys, and a masked key has weight 0. So rows keep their
+//! bits alone or in a batch, packed, padded or decoded from a cache.
 
 mod backward;
 mod cached;

@@ -67,8 +67,8 @@ impl<'a> Sight<'a> {
             .map(move |j| j..keys.end.min(j + TK))
     }
 
-    /// The end of the tile of queries that starts at `i`: tiles restart at the first visible key, so
-    /// that padding on the left does not move them.
+    /// The end of the tile of queries that starts at `i`: tiles restart at the first visible key,
+    /// so that padding on the left does not move them.
     pub(crate) fn query_tile_end(&self, i: usize, len: usize, size: usize) -> usize {
         let stop = if i < self.keys.0 {
             self.keys.0.min(len)

@@ -7,7 +7,7 @@ use kuva::plot::legend::{LegendEntry, LegendPosition, LegendShape};
 use kuva::plot::scatter::ScatterPlot;
 use kuva::render::layout::{Layout, TickFormat};
 use kuva::render::plots::Plot;
-use kuva::render::render::{Scene, render_multiple};
+use kuva::render::render::{Primitive, Scene, render_multiple};
 use kuva::render::theme::Theme;
 use std::sync::Arc;
 use tenon_base::{Error, Kind, Result};
@@ -148,7 +148,23 @@ impl Figure {
     }
 
     fn scene(&self) -> Scene {
-        render_multiple(self.plots(), self.layout())
+        let mut scene = render_multiple(self.plots(), self.layout());
+        // The library numbers its clipping areas over the whole process; equal rows shall give
+        // equal bytes.
+        let mut areas = 0;
+        for element in &mut scene.elements {
+            let Primitive::ClipStart { id, .. } = element else {
+                continue;
+            };
+            areas += 1;
+            let ours = format!("area-{areas}");
+            for definition in &mut scene.defs {
+                let (old, new) = (format!("id=\"{id}\""), format!("id=\"{ours}\""));
+                *definition = definition.replace(&old, &new);
+            }
+            *id = ours;
+        }
+        scene
     }
 
     fn plots(&self) -> Vec<Plot> {
@@ -193,6 +209,7 @@ impl Figure {
             .with_x_label("optimiser step")
             .with_y_label(self.y_label)
             .with_x_tick_format(TickFormat::Custom(Arc::new(step_text)))
+            .with_x_tick_step(step_width(x_range.1 - x_range.0))
             .with_y_tick_format(TickFormat::Custom(Arc::new(y_text)))
             .with_theme(Theme {
                 grid_color: "#E6E6E6".into(),
@@ -249,14 +266,18 @@ impl Figure {
         }
     }
 
-    /// The values and the reference with a little air; never empty, and never so narrow that the noise
-    /// of rounding is blown up.
+    /// The values and the reference with a little air; never empty, and never so narrow that the
+    /// noise of rounding is blown up.
     fn y_range(&self) -> (f64, f64) {
         let marks = self.marks.iter().map(|mark| mark.curve.extent());
         let reference = self.reference.iter().map(|r| (r.value, r.value));
         let (low, high) = marks.chain(reference).fold(NOTHING, union);
         match self.scale {
-            Scale::Log if high < 2.0 * low => (low / 2.0, high * 2.0),
+            // At least two ticks of 1, 2, 5, 10, … are within a factor of nine.
+            Scale::Log if high < 9.0 * low => {
+                let air = (9.0 * low / high).sqrt();
+                (low / air, high * air)
+            }
             Scale::Log => {
                 let air = (high / low).powf(0.04);
                 (low / air, high * air)
@@ -280,6 +301,14 @@ const NOTHING: (f64, f64) = (f64::INFINITY, f64::NEG_INFINITY);
 
 fn union(a: (f64, f64), b: (f64, f64)) -> (f64, f64) {
     (a.0.min(b.0), a.1.max(b.1))
+}
+
+/// The distance of ticks, a whole number, so that about six of them fill the axis.
+fn step_width(width: f64) -> f64 {
+    let rough = (width / 6.0).max(1.0);
+    let decade = 10f64.powf(rough.log10().floor());
+    let nice = [1.0, 2.0, 5.0, 10.0].map(|n| n * decade);
+    nice.into_iter().find(|n| *n >= rough).unwrap_or(rough)
 }
 
 /// A number of steps: whole, thousands as `k`, millions as `M`; empty for a part of a step.
@@ -336,6 +365,10 @@ mod tests {
         assert_eq!(
             [1e6, 2e5, 40_000.0].map(|x| short(x, x)),
             ["1e6", "2e5", "40000"]
+        );
+        assert_eq!(
+            [1.0, 12.0, 2030.0, 3e5].map(step_width),
+            [1.0, 2.0, 500.0, 5e4]
         );
         let found = [0.0, 0.5, 999.0, 2000.0, 12_500.0, 300_000.0, 2_500_000.0].map(step_text);
         assert_eq!(found, ["0", "", "999", "2000", "12.5k", "300k", "2.5M"]);

@@ -155,7 +155,10 @@ impl Planner<'_> {
         let mut target = |v: ValueId| -> (SlotId, bool) {
             if !self.needs_grad[v.0 as usize] {
                 // Computed together with the gradients that are wanted, and read by nobody.
-                return (self.slot(Content::Grad(v), &self.graph.ty(v).clone()), false);
+                return (
+                    self.slot(Content::Grad(v), &self.graph.ty(v).clone()),
+                    false,
+                );
             }
             let (slot, accumulate) = self.grad_target(v);
             if !(accumulate && saves.replaces) {

@@ -1,1 +1,0 @@
-#[derive(Clone,Copy,Debug,PartialEq,Eq)] pub enum RopeStyle { RotateHalf, Interleaved }

@@ -1,4 +1,4 @@
-//! The command line of the chores: `cargo xtask tidy [--update]`, `cargo xtask count LOG [STEP…]`.
+//! The command line of the chores: `cargo xtask tidy`, `cargo xtask count LOG [STEP…]`.
 
 use std::fs;
 use std::io::{self, Write};
@@ -6,11 +6,13 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use tenon_base::{Error, Result};
-use tenon_xtask::{ratchet, test_count, tidy, tree, workspace_root};
+use tenon_xtask::tree::{self, Tree};
+use tenon_xtask::{ratchet, test_count, tidy, workspace_root};
 
 const USAGE: &str = "\
 usage: cargo xtask tidy             names every broken rule of the house
        cargo xtask tidy --update    lowers the listed lengths to today's
+       cargo xtask tidy --accept    lists today's lengths, longer ones included; say why in the commit
        cargo xtask count LOG [failed:STEP|skipped:STEP]...
                                     the last line of a CI run
 ";
@@ -20,7 +22,8 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match words[..] {
         ["tidy"] => judge(),
-        ["tidy", "--update"] => update(),
+        ["tidy", "--update"] => write_list(ratchet::lowered),
+        ["tidy", "--accept"] => write_list(|tree| Ok(ratchet::accepted(tree))),
         ["count", log, ref steps @ ..] => count(log, steps),
         _ => Err(Error::usage("unknown chore").hint(USAGE)),
     };
@@ -48,9 +51,10 @@ fn judge() -> Result<ExitCode> {
     Ok(ExitCode::from(u8::from(!problems.is_empty())))
 }
 
-fn update() -> Result<ExitCode> {
+/// Writes the list of exceptions anew.
+fn write_list(text: impl Fn(&Tree) -> Result<String>) -> Result<ExitCode> {
     let root = workspace_root();
-    let text = ratchet::updated(&tree::read(&root)?)?;
+    let text = text(&tree::read(&root)?)?;
     let list = root.join(ratchet::LIST);
     fs::write(&list, text).map_err(|e| Error::io("cannot write", &list, &e))?;
     Ok(ExitCode::SUCCESS)

@@ -2,7 +2,6 @@
 //! number; the list only shrinks.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 use tenon_base::{Error, Result};
 
@@ -81,16 +80,26 @@ pub(super) fn check(house: &House) -> Result<Vec<Problem>> {
 
 /// The list of exceptions with every number lowered to what the tree has, and lines that are no
 /// longer needed left out. Nothing is added or raised. Fails when the list cannot be read.
-pub fn updated(tree: &Tree) -> Result<String> {
+pub fn lowered(tree: &Tree) -> Result<String> {
     let listed = parse(tree.texts.get(LIST).map_or("", String::as_str))?;
     let measured = measure(tree);
-    let mut text = HEAD.to_owned();
-    for (subject, max) in &listed {
-        if let Some(n) = measured.get(subject) {
-            writeln!(text, "{subject} {}", n.min(max)).expect("writing to a string");
-        }
-    }
-    Ok(text)
+    let lower = |(subject, max): (String, usize)| {
+        let n = *measured.get(&subject)?;
+        Some((subject, n.min(max)))
+    };
+    Ok(written(&listed.into_iter().filter_map(lower).collect()))
+}
+
+/// The list of exceptions that accepts the tree as it is; a decision for a commit of its own.
+pub fn accepted(tree: &Tree) -> String {
+    written(&measure(tree))
+}
+
+fn written(lengths: &Lengths) -> String {
+    let lines = lengths
+        .iter()
+        .map(|(subject, n)| format!("{subject} {n}\n"));
+    HEAD.to_owned() + &lines.collect::<String>()
 }
 
 /// Everything that is longer than the habit.
@@ -196,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn an_update_only_shrinks() {
+    fn an_update_only_shrinks_and_acceptance_takes_all() {
         let list = "file a.rs 380\nfile b.rs 360\nfile c.rs 400\nfile gone.rs 400\n";
         let files = [
             ("a.rs", &*file(370)),
@@ -205,8 +214,11 @@ mod tests {
             ("new.rs", &file(400)),
             (LIST, list),
         ];
-        let text = updated(&house(&files).tree).unwrap();
+        let tree = house(&files).tree;
+        let text = lowered(&tree).unwrap();
         assert_eq!(text, format!("{HEAD}file a.rs 370\nfile b.rs 360\n"));
+        let grown = "file a.rs 370\nfile b.rs 390\nfile new.rs 400\n";
+        assert_eq!(accepted(&tree), format!("{HEAD}{grown}"));
     }
 
     #[test]

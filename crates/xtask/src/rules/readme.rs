@@ -58,6 +58,13 @@ pub fn tenon_arguments(markdown: &str) -> Vec<(usize, Vec<String>)> {
 /// Judges the commands of the README, as far as that needs no command line parser.
 pub(super) fn check(house: &House) -> Result<Vec<Problem>> {
     let readme = house.tree.texts.get(README).map_or("", String::as_str);
+    let spans = markdown::code_spans(readme).into_iter();
+    let spans = spans
+        .filter(|span| span.text.starts_with("cargo "))
+        .map(|span| Command {
+            line: span.line,
+            words: shell::words(&span.text),
+        });
     let problem = |command: Command| {
         let (message, hint) = match command.words {
             None => ("a quote is left open".to_owned(), "close it".to_owned()),
@@ -66,7 +73,11 @@ pub(super) fn check(house: &House) -> Result<Vec<Problem>> {
         };
         Some(Problem::new(README, command.line, message, hint))
     };
-    Ok(commands(readme).into_iter().filter_map(problem).collect())
+    Ok(commands(readme)
+        .into_iter()
+        .chain(spans)
+        .filter_map(problem)
+        .collect())
 }
 
 fn cargo_problem(house: &House, words: &[String]) -> Option<(String, String)> {

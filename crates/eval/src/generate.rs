@@ -2,6 +2,8 @@
 //! sequence writes does not depend, to the bit, on which others run beside it.
 
 pub mod sampler;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 

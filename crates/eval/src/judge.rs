@@ -233,3 +233,6 @@ fn feed(exec: &mut Executor, batch: &Batch) {
         exec.set_input("positions", &batch.positions);
     }
 }
+
+#[cfg(test)]
+mod tests;

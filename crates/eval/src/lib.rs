@@ -3,6 +3,8 @@
 //!
 //! This crate does not know how a model was trained nor where results are stored.
 
+#[cfg(test)]
+mod fixture;
 pub mod generate;
 pub mod judge;
 mod subject;

@@ -7,6 +7,7 @@
 mod fixture;
 pub mod generate;
 pub mod judge;
+pub mod samples;
 mod subject;
 
 pub use generate::{Flow, Generated, Generator, Reason, Sampling};

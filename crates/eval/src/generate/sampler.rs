@@ -263,3 +263,6 @@ impl<'a> Sampler<'a> {
         Ok(draw(&self.candidates, u))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -36,7 +36,7 @@ use tenon_base::{Error, Result};
 )]
 pub struct Cli {
     /// Print one JSON document on stdout
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = 900)]
     pub json: bool,
     /// What to do
     #[command(subcommand)]
@@ -112,6 +112,77 @@ impl Command {
             | Command::Predict(_)
             | Command::Inspect(_)
             | Command::Gradcheck(_) => Err(Error::usage("this build cannot compute with models")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use clap::CommandFactory;
+
+    use super::train::ResumeFrom;
+    use super::*;
+
+    fn parse(line: &str) -> Command {
+        let cli = Cli::try_parse_from(line.split(' '));
+        cli.unwrap_or_else(|e| panic!("{line}: {e}")).command
+    }
+
+    #[test]
+    fn the_tree_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn training_takes_its_overrides_in_order() {
+        let line = "tenon train c.yaml --set a.b=1 --set a.b=2 --resume latest --dry-run";
+        let Command::Train(args) = parse(line) else {
+            panic!("{line}")
+        };
+        assert_eq!(args.sets, ["a.b=1", "a.b=2"]);
+        assert_eq!(args.resume, Some(ResumeFrom::Latest));
+        assert_eq!(args.runs, PathBuf::from("runs"));
+        assert!(args.dry_run);
+        let Command::Train(args) = parse("tenon train c.yaml --resume runs/a/checkpoints/3") else {
+            panic!("no training")
+        };
+        let folder = PathBuf::from("runs/a/checkpoints/3");
+        assert_eq!(args.resume, Some(ResumeFrom::Folder(folder)));
+    }
+
+    #[test]
+    fn generating_needs_prompts_from_one_place() {
+        let Command::Generate(args) = parse("tenon generate m --prompt a --prompt b --top-p 0.5")
+        else {
+            panic!("nothing generated")
+        };
+        assert_eq!(args.prompts, ["a", "b"]);
+        assert_eq!((args.top_p, args.top_k, args.seed), (0.5, 50, 0));
+        for bad in [
+            "tenon generate m",
+            "tenon generate m --prompt a --prompts f",
+            "tenon generate m --prompt a --top-p 0",
+            "tenon generate m --prompt a --temperature nan",
+            "tenon generate m --prompt a --repetition-penalty 0",
+            "tenon generate m --prompt a --max-new-tokens 0",
+        ] {
+            assert!(Cli::try_parse_from(bad.split(' ')).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_document_may_be_asked_for_anywhere() {
+        for line in [
+            "tenon --json runs ls",
+            "tenon runs --json ls",
+            "tenon runs ls --json",
+        ] {
+            assert!(
+                Cli::try_parse_from(line.split(' ')).is_ok_and(|cli| cli.json),
+                "{line}"
+            );
         }
     }
 }

@@ -4,6 +4,7 @@ pub mod cli;
 pub mod config;
 pub mod context;
 pub mod plots;
+pub mod progress;
 pub mod report;
 pub mod runs;
 pub mod table;

@@ -9,7 +9,7 @@ use tenon_records::{RunFilter, RunId, RunSort, SortKey, Split, Status, Store};
 use super::{Outcome, Output};
 use crate::context::Context;
 use crate::runs::{best, compare, ls, show};
-use tenon_base::Result;
+use tenon_base::{Error, Result};
 
 /// List, show and compare runs
 #[derive(Clone, Debug, Args)]
@@ -55,7 +55,7 @@ pub enum RunsCommand {
     Compare {
         /// Names or numbers of at least two runs
         #[arg(value_name = "RUN", num_args = 2.., required = true)]
-        runs: Vec<String>,
+        names: Vec<String>,
     },
     /// Name the run with the best value of a metric
     Best {
@@ -69,11 +69,17 @@ pub enum RunsCommand {
 }
 
 fn status(text: &str) -> std::result::Result<Status, String> {
-    Status::parse(text).map_err(|error| error.message().to_owned())
+    Status::parse(text).map_err(|error| one_line(&error))
 }
 
 fn split(text: &str) -> std::result::Result<Split, String> {
-    Split::parse(text).map_err(|error| error.message().to_owned())
+    Split::parse(text).map_err(|error| one_line(&error))
+}
+
+/// The parser of arguments has no place for hints.
+fn one_line(error: &Error) -> String {
+    let hint = error.hint_text().map(|hint| format!(" ({hint})"));
+    format!("{}{}", error.message(), hint.unwrap_or_default())
 }
 
 /// Name of the store in the folder of the runs.
@@ -100,8 +106,9 @@ pub fn run(args: &RunsArgs, context: &Context) -> Result<Outcome> {
                 false => Output::Text(show::as_text(&store, &run)?),
             }
         }
-        RunsCommand::Compare { runs } => {
-            let ids: Result<Vec<RunId>> = runs.iter().map(|run| Ok(store.run(run)?.id)).collect();
+        RunsCommand::Compare { names } => {
+            let ids: Result<Vec<RunId>> =
+                names.iter().map(|name| Ok(store.run(name)?.id)).collect();
             let comparison = store.compare(&ids?)?;
             either(
                 context.json,

@@ -646,6 +646,8 @@ proptest! {
             };
             prop_assert_eq!(&again.config, &reading.config, "{}", text);
             prop_assert_eq!(again.config.to_yaml(), text);
+            let json = reading.config.to_json().to_string();
+            prop_assert_eq!(&config(&json), &reading.config, "{}", json);
             let both_ends = matches!(reading.config.training.end, End::Earlier { .. });
             prop_assert_eq!(again.notes.len(), usize::from(both_ends), "{:?}", again.notes);
         }

@@ -10,7 +10,7 @@ const COLS: usize = 64;
 /// Rows summed before they are added to the result: keeps f32 sums short.
 const ROWS: usize = 128;
 
-/// out[d] = Σ over rows of x `[N, D]`, D = `out.len()`; added to `out` when `accumulate`.
+/// `out[d]` = Σ over rows of x `[N, D]`, D = `out.len()`; added to `out` when `accumulate`.
 ///
 /// # Panics
 /// When x is not whole rows.

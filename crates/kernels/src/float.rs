@@ -1,8 +1,8 @@
 //! The two element types and their elementary functions.
 //!
 //! f32 functions are branch-free polynomials of our own, so that loops over them vectorise and give
-//! the same bits on every machine. The coefficients are minimax fits in 40-digit arithmetic over the
-//! interval named beside each. f64 functions come from `libm`: exactness before speed.
+//! the same bits on every machine. The coefficients are minimax fits in 40-digit arithmetic over
+//! the interval named beside each. f64 functions come from `libm`: exactness before speed.
 
 use crate::Pod;
 use crate::gemm::Wide;
@@ -317,7 +317,8 @@ impl Float for f64 {
 mod tests {
     use super::Float;
 
-    /// The greatest error over every 997th f32 in `lo..=hi` of both signs, in ulp of the true value.
+    /// The greatest error over every 997th f32 in `lo..=hi` of both signs, in ulp of the true
+    /// value.
     fn worst_ulp(f: fn(f32) -> f32, truth: fn(f64) -> f64, lo: f32, hi: f32) -> f64 {
         let mut worst = 0.0f64;
         for bits in (lo.to_bits()..=hi.to_bits()).step_by(997) {

@@ -7,7 +7,7 @@ use crate::{Cx, Float};
 /// Columns that one task adds over all rows.
 const COLS: usize = 64;
 
-/// out[i] = table[index[i]] for rows of `width`: table `[V, D]`, index `[N]`, out `[N, D]`.
+/// `out[i] = table[index[i]]` for rows of `width`: table `[V, D]`, index `[N]`, out `[N, D]`.
 ///
 /// # Panics
 /// When an index is outside the table or a length does not fit.
@@ -23,7 +23,7 @@ pub fn gather_rows<S: Float>(cx: Cx<'_>, table: &[S], width: usize, index: &[i32
     });
 }
 
-/// The derivative of [`gather_rows`]: table[index[i]] += rows[i], in the order of i.
+/// The derivative of [`gather_rows`]: `table[index[i]] += rows[i]`, in the order of i.
 ///
 /// # Panics
 /// When an index is outside the table or a length does not fit.

@@ -5,11 +5,14 @@
 //! and elementary functions are our own. Shapes are asserted at entry; nothing here allocates after
 //! [`Pool::new`] and [`Arena::new`].
 //!
-//! Letters in shapes: `N` rows, `D` width, `H` heads, `G` key-value heads, `K` head width, `F` hidden
-//! width, `V` vocabulary, `R` rows of a loss.
+//! Letters in shapes: `N` rows, `D` width, `H` heads, `G` key-value heads, `K` head width, `F`
+//! hidden width, `V` vocabulary, `R` rows of a loss.
 
 mod activation;
 mod arena;
+mod attention;
+mod bytes;
+mod cols;
 mod columns;
 mod dropout;
 mod elementwise;
@@ -22,10 +25,17 @@ mod norm;
 mod optim;
 mod pool;
 mod reduce;
+mod rope;
 mod xent;
 
 pub use activation::{Activation, activation, activation_vjp, swiglu, swiglu_vjp};
 pub use arena::{Arena, Lend, Pod, Region};
+pub use attention::{
+    Attention, AttentionGrads, Cache, CachedAttention, attention, attention_cached, attention_vjp,
+    attention_vjp_work_len, attention_work_len, cache_append,
+};
+pub use bytes::{bytes_of, bytes_of_mut};
+pub use cols::{Cols, ColsMut, split_cols};
 pub use columns::column_sums;
 pub use dropout::{Dropout, dropout};
 pub use elementwise::{add, add_assign, axpy, copy, fill, mul, scale};
@@ -37,4 +47,5 @@ pub use norm::{NormGrads, NormSaved, layer_norm, layer_norm_vjp, rms_norm, rms_n
 pub use optim::{AdamW, Sgd, adamw, sgd};
 pub use pool::{Cx, Pool};
 pub use reduce::{dot, has_nonfinite, sum, sum_sq};
+pub use rope::{Rope, RopeStyle, rope, rope_in_place};
 pub use xent::{IGNORED, Xent, xent_rows};

@@ -103,9 +103,9 @@ impl Pool {
         self.workers.len() + 1
     }
 
-    /// Calls `task(t, worker)` once for every `t < n_tasks`, on any thread, and returns when all are
-    /// done. No two calls with the same `worker < threads()` overlap within one run. From inside a
-    /// task, everything runs in place as worker 0.
+    /// Calls `task(t, worker)` once for every `t < n_tasks`, on any thread, and returns when all
+    /// are done. No two calls with the same `worker < threads()` overlap within one run. From
+    /// inside a task, everything runs in place as worker 0.
     ///
     /// # Panics
     /// With the panic of the first task that panicked, after the others have ended.

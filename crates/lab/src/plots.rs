@@ -1,7 +1,7 @@
 //! Curves of a run as PNG and SVG files: loss, learning rate, norm of the gradient.
 //!
-//! Colours are those of Okabe and Ito's palette, which stay apart for colour-blind readers; no meaning
-//! hangs on colour alone, since validation also has markers and references are dashed.
+//! Colours are those of Okabe and Ito's palette, which stay apart for colour-blind readers; no
+//! meaning hangs on colour alone, since validation also has markers and references are dashed.
 
 pub mod curve;
 mod figure;
@@ -37,14 +37,16 @@ const TREND_SHARE: f64 = 0.015;
 pub struct PlotFacts<'a> {
     /// Name of the run, shown under each title.
     pub run: &'a str,
-    /// Entropy of the corpus in nats per token, where it is known: the lowest loss that can be reached.
+    /// Entropy of the corpus in nats per token, where it is known: the lowest loss that can be
+    /// reached.
     pub corpus_entropy: Option<f64>,
     /// The norm that gradients are clipped to, where they are.
     pub max_grad_norm: Option<f64>,
 }
 
-/// Draws what the rows have into the folder, which is created: `loss`, `learning_rate` and `grad_norm`,
-/// each as `.png` and `.svg`. A figure without a single finite value is not drawn. Returns the files.
+/// Draws what the rows have into the folder, which is created: `loss`, `learning_rate` and
+/// `grad_norm`, each as `.png` and `.svg`. A figure without a single finite value is not drawn.
+/// Returns the files.
 ///
 /// # Errors
 /// `Io` when a file cannot be written.
@@ -134,8 +136,8 @@ fn grad_norm(rows: &[LogRow], facts: &PlotFacts<'_>) -> Option<Figure> {
     .if_any()
 }
 
-/// Raw values, faint, under their trend, which on a logarithmic axis is that of the logarithms; short
-/// curves are drawn as they are.
+/// Raw values, faint, under their trend, which on a logarithmic axis is that of the logarithms;
+/// short curves are drawn as they are.
 fn noisy(
     label: &str,
     curve: &Curve,

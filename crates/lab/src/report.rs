@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use tenon_records::{At, Input, Run, Split, Summary};
+use tenon_records::{At, Direction, Input, Run, Split, Summary};
 
 /// A sample of what the model writes.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,15 +80,19 @@ fn outcome(facts: &ReportFacts) -> String {
     out + "\n\n"
 }
 
-/// Losses with their perplexity, then the other metrics.
+/// The metrics that have a best value; losses with their perplexity.
 fn results(summaries: &[Summary]) -> String {
-    if summaries.is_empty() {
+    let judged: Vec<&Summary> = summaries
+        .iter()
+        .filter(|s| Direction::of(&s.name).is_ok())
+        .collect();
+    if judged.is_empty() {
         return "## Results\n\nNo metric was recorded.\n\n".to_string();
     }
     let mut out = "## Results\n\n| metric | first | last | best | at step |\n\
         |---|---:|---:|---:|---:|\n"
         .to_string();
-    for s in summaries {
+    for s in &judged {
         let name = format!("{} {}", s.split.name(), escape(&s.name.replace('_', " ")));
         let _ = writeln!(out, "| {name} {}", cells(s, f64::from));
         if s.name == "loss" {
@@ -100,7 +104,7 @@ fn results(summaries: &[Summary]) -> String {
             );
         }
     }
-    let validated = summaries
+    let validated = judged
         .iter()
         .any(|s| s.split == Split::Validation && s.lowest.is_some());
     if !validated {
@@ -161,7 +165,7 @@ fn samples(samples: &[Sample]) -> String {
             out,
             "Sample {}, prompt “{prompt}”:\n\n{}",
             n + 1,
-            fenced(&text)
+            fenced("text", &text)
         );
     }
     match out.is_empty() {
@@ -215,7 +219,7 @@ fn continuation(facts: &ReportFacts) -> String {
         "tenon generate {model} --prompt 'Once upon a time'"
     );
     let _ = writeln!(commands, "tenon eval {model}");
-    format!("## Go on\n\n{}", fenced(&commands))
+    format!("## Go on\n\n{}", fenced("sh", &commands))
 }
 
 /// Text as Markdown text: on one line, with everything that has a meaning there escaped.
@@ -250,9 +254,9 @@ fn link(path: &str) -> String {
     out
 }
 
-/// A code block whose fence is longer than any run of backticks inside. Control characters other than
-/// line ends and tabs are shown as U+FFFD.
-fn fenced(text: &str) -> String {
+/// A code block whose fence is longer than any run of backticks inside. Control characters other
+/// than line ends and tabs are shown as U+FFFD.
+fn fenced(language: &str, text: &str) -> String {
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest.max(2) + 1);
     let shown: String = text
@@ -265,7 +269,10 @@ fn fenced(text: &str) -> String {
             }
         })
         .collect();
-    format!("{fence}text\n{}\n{fence}\n", shown.trim_end_matches('\n'))
+    format!(
+        "{fence}{language}\n{}\n{fence}\n",
+        shown.trim_end_matches('\n')
+    )
 }
 
 /// A word for a POSIX shell.

@@ -60,6 +60,10 @@ fn names(rows: &[LogRow], facts: &PlotFacts<'_>, dir: &Path) -> Vec<String> {
 /// No coordinate may be other than a finite number.
 fn check_svg(svg: &str) {
     assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));
+    for area in svg.split("url(#").skip(1) {
+        let id = area.split(')').next().unwrap();
+        assert!(svg.contains(&format!("id=\"{id}\"")), "{id} is not defined");
+    }
     for bad in ["NaN", "\"inf", "\"-inf", " inf", ",inf"] {
         assert!(!svg.contains(bad), "{bad} in the drawing");
     }

@@ -43,8 +43,8 @@ pub struct SeriesRow {
     pub summaries: Vec<Option<Summary>>,
 }
 
-/// The first step at which two runs have different values of one series. Equal runs have equal values to
-/// the bit, so this is where to look for what made the difference.
+/// The first step at which two runs have different values of one series. Equal runs have equal
+/// values to the bit, so this is where to look for what made the difference.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Divergence {
     /// The data.

@@ -1,11 +1,11 @@
 //! The embedded store of runs, metrics, artifacts and lineage.
 //!
-//! Two homes hold what a run reports: [`Store`], one SQLite file for all runs, answers questions about
-//! many of them; [`log::MetricsLog`], one JSON-lines file in the folder of each run, is for scripts and
-//! for continuing after a crash.
+//! Two homes hold what a run reports: [`Store`], one SQLite file for all runs, answers questions
+//! about many of them; [`log::MetricsLog`], one JSON-lines file in the folder of each run, is for
+//! scripts and for continuing after a crash.
 //!
-//! The crate reads no clock: every time arrives as RFC 3339 text in UTC. A value that is not there is
-//! `None`, never zero.
+//! The crate reads no clock: every time arrives as RFC 3339 text in UTC. A value that is not there
+//! is `None`, never zero.
 
 pub mod compare;
 pub mod direction;

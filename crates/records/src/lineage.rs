@@ -111,7 +111,8 @@ impl Store {
     /// Records what a run was made from. The same source recorded again replaces its hash.
     ///
     /// # Errors
-    /// `Data` when the hash is not 64 hexadecimal digits; `Usage` when the parent is the run itself.
+    /// `Data` when the hash is not 64 hexadecimal digits; `Usage` when the parent is the run
+    /// itself.
     pub fn add_lineage(&mut self, run: RunId, input: &Input) -> Result<()> {
         if let Some(sha256) = &input.sha256 {
             check_sha256(sha256)?;

@@ -1,9 +1,9 @@
 //! `metrics.jsonl`: one JSON object a line, in the folder of a run.
 //!
-//! Every line has the eight keys of [`LogRow`], in that order; what was not measured is `null`, and so
-//! is a loss that is not a number, since JSON has no word for it. Lines are appended whole. A program
-//! that is killed can leave a torn last line, which is reported and dropped; anything else that is not
-//! such a line is an error.
+//! Every line has the eight keys of [`LogRow`], in that order; what was not measured is `null`, and
+//! so is a loss that is not a number, since JSON has no word for it. Lines are appended whole. A
+//! program that is killed can leave a torn last line, which is reported and dropped; anything else
+//! that is not such a line is an error.
 
 use std::path::{Path, PathBuf};
 
@@ -74,8 +74,8 @@ pub struct MetricsLog<'d> {
 }
 
 impl<'d> MetricsLog<'d> {
-    /// Opens a log, which is created by the first line if absent. A torn last line is removed from the
-    /// file.
+    /// Opens a log, which is created by the first line if absent. A torn last line is removed from
+    /// the file.
     ///
     /// # Errors
     /// `Data` for a line that is not one of ours, with its number; `Io`.
@@ -115,9 +115,9 @@ impl<'d> MetricsLog<'d> {
         Ok(())
     }
 
-    /// Removes the lines after `step`, as the checkpoint that a run continues from does not know them.
-    /// The file is replaced as a whole: a crash leaves the old one or the new one. Returns how many
-    /// lines were removed.
+    /// Removes the lines after `step`, as the checkpoint that a run continues from does not know
+    /// them. The file is replaced as a whole: a crash leaves the old one or the new one. Returns
+    /// how many lines were removed.
     pub fn truncate_to_step(&mut self, step: u64) -> Result<usize> {
         let before = self.rows.len();
         self.rows.retain(|row| row.step <= step);

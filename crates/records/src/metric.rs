@@ -180,8 +180,8 @@ impl Store {
             .hint("a run that is continued drops the steps after its checkpoint"))
     }
 
-    /// Removes the values after `step`, as the checkpoint that a run continues from does not know them.
-    /// Returns how many were removed.
+    /// Removes the values after `step`, as the checkpoint that a run continues from does not know
+    /// them. Returns how many were removed.
     pub fn truncate_metrics(&mut self, run: RunId, step: u64) -> Result<usize> {
         let cut = |conn: &mut Connection| -> rusqlite::Result<usize> {
             let tx = conn.transaction()?;

@@ -2,8 +2,8 @@
 
 use std::fs;
 
-/// A program on a machine: host name, boot of that host, process number and its start. A number alone
-/// would not do, since numbers are used again.
+/// A program on a machine: host name, boot of that host, process number and its start. A number
+/// alone would not do, since numbers are used again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Process {
     host: String,

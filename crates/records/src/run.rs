@@ -190,8 +190,8 @@ impl Store {
     /// Begins a run with status `running`, written by the calling program.
     ///
     /// # Errors
-    /// `Usage` when the name is taken or cannot be the name of a folder, or the configuration is no JSON
-    /// object.
+    /// `Usage` when the name is taken or cannot be the name of a folder, or the configuration is no
+    /// JSON object.
     pub fn create_run(&mut self, new: &NewRun<'_>) -> Result<RunId> {
         check_name(new.name)?;
         check_json_object("the configuration", new.config_json)?;
@@ -275,8 +275,9 @@ impl Store {
         )))
     }
 
-    /// Gives runs whose program is certainly gone the status `interrupted`, without an end since nobody
-    /// saw it, and returns their names. A list that says `running` of a killed run would be a lie.
+    /// Gives runs whose program is certainly gone the status `interrupted`, without an end since
+    /// nobody saw it, and returns their names. A list that says `running` of a killed run would be
+    /// a lie.
     pub fn mark_stale(&mut self) -> Result<Vec<String>> {
         let running = RunFilter {
             status: Some(Status::Running),

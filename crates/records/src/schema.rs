@@ -16,8 +16,8 @@ pub(crate) fn migrations() -> Migrations<'static> {
     Migrations::new(STEPS.iter().map(|sql| M::up(sql)).collect())
 }
 
-// `seed` is text because SQLite's integers end at 2^63 − 1. `value` is NULL where a metric was not a
-// number, which SQLite cannot store; infinities are stored.
+// `seed` is text because SQLite's integers end at 2^63 − 1. `value` is NULL where a metric was not
+// a number, which SQLite cannot store; infinities are stored.
 const RUNS: &str = "
 CREATE TABLE runs (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -91,15 +91,19 @@ CREATE TABLE summaries (
     highest REAL,
     PRIMARY KEY (run_id, split, name)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX summaries_by_lowest ON summaries (split, name, lowest);
+CREATE INDEX summaries_by_highest ON summaries (split, name, highest);
 
 WITH series AS (
     SELECT run_id, split, name, count(*) AS points, min(step) AS first_step, max(step) AS last_step
     FROM metrics GROUP BY run_id, split, name
 ), low AS (
-    SELECT *, row_number() OVER (PARTITION BY run_id, split, name ORDER BY value, step) AS place
+    SELECT *, row_number() OVER
+        (PARTITION BY run_id, split, name ORDER BY value, step) AS place
     FROM metrics WHERE abs(value) <= 1.7976931348623157e308
 ), high AS (
-    SELECT *, row_number() OVER (PARTITION BY run_id, split, name ORDER BY value DESC, step) AS place
+    SELECT *, row_number() OVER
+        (PARTITION BY run_id, split, name ORDER BY value DESC, step) AS place
     FROM metrics WHERE abs(value) <= 1.7976931348623157e308
 )
 INSERT INTO summaries

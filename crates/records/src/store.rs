@@ -24,12 +24,12 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the store at `path`, creating it when absent (its folder must exist) and migrating it from
-    /// any older version.
+    /// Opens the store at `path`, creating it when absent (its folder must exist) and migrating it
+    /// from any older version.
     ///
     /// # Errors
-    /// `Data` when the file is not a database, belongs to another program or to a newer version of this
-    /// one, or is damaged; `Io` when it cannot be opened, written, or stays locked.
+    /// `Data` when the file is not a database, belongs to another program or to a newer version of
+    /// this one, or is damaged; `Io` when it cannot be opened, written, or stays locked.
     pub fn open(path: &Path) -> Result<Store> {
         Store::with_flags(path, OpenFlags::SQLITE_OPEN_CREATE)
     }
@@ -77,7 +77,8 @@ impl Store {
 
     /// Refuses a file that another program made, before anything is written to it.
     fn check_owner(&self) -> Result<()> {
-        // One statement, so that all three are of one moment: another program may be creating the tables.
+        // One statement, so that all three are of one moment: another program may be creating the
+        // tables.
         let sql = "SELECT (SELECT application_id FROM pragma_application_id),
             (SELECT user_version FROM pragma_user_version), (SELECT count(*) FROM sqlite_schema)";
         let read = self
@@ -100,11 +101,12 @@ impl Store {
         Ok(())
     }
 
-    /// Readers then never wait for a writer. The mode is a property of the file and stays, so only the
-    /// first program has to set it.
+    /// Readers then never wait for a writer. The mode is a property of the file and stays, so only
+    /// the first program has to set it.
     fn use_write_ahead_log(&self) -> Result<()> {
         let mode = |sql| self.conn.query_row(sql, [], |row| row.get::<_, String>(0));
-        // SQLite refuses the change at once, without its busy timeout, when two programs ask for it.
+        // SQLite refuses the change at once, without its busy timeout, when two programs ask for
+        // it.
         for _ in 0..BUSY_TIMEOUT.as_millis() / BUSY_PAUSE.as_millis() {
             let set = match mode("PRAGMA journal_mode") {
                 Ok(mode) if mode == "wal" => return Ok(()),
@@ -125,7 +127,8 @@ impl Store {
         Err(Error::new(Kind::Io, message).hint("end the program that holds it"))
     }
 
-    /// SQLite answers with the mode it kept when the file system cannot share memory between programs.
+    /// SQLite answers with the mode it kept when the file system cannot share memory between
+    /// programs.
     fn check_mode(&self, mode: &str) -> Result<()> {
         if mode == "wal" {
             return Ok(());

@@ -568,7 +568,8 @@ fn compared_runs_show_differences_only() {
     );
 }
 
-/// The original never switched foreign keys on, so metrics of runs that do not exist could be written.
+/// The original never switched foreign keys on, so metrics of runs that do not exist could be
+/// written.
 #[test]
 fn foreign_keys_hold() {
     let folder = tempfile::tempdir().unwrap();

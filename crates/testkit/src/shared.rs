@@ -49,7 +49,7 @@ fn find(name: &str, folders: Vec<PathBuf>) -> Option<PathBuf> {
         .map(|folder| folder.join(name))
         .find(|path| path.exists());
     if found.is_none() {
-        eprintln!("passed over: `{name}` is in none of {folders:?}; set TENON_DATA to run it");
+        eprintln!("skipped: `{name}` is in none of {folders:?}; set TENON_DATA to run it");
     }
     found
 }

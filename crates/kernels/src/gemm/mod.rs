@@ -1,9 +1,9 @@
 //! The matrix product.
 //!
 //! Order of summation, the same for every shape, stride, thread and instruction set: k is cut into
-//! blocks of [`KC`]; a block is one chain of fused multiply-adds from zero; blocks are added to C in
-//! order, the first one replacing C unless `accumulate`; a bias is added last. So a row of C does not
-//! depend on which other rows are computed with it.
+//! blocks of [`KC`]; a block is one chain of fused multiply-adds from zero; blocks are added to C
+//! in order, the first one replacing C unless `accumulate`; a bias is added last. So a row of C
+//! does not depend on which other rows are computed with it.
 //!
 //! Blocking after Goto & van de Geijn, "Anatomy of high-performance matrix multiplication" (2008).
 
@@ -120,8 +120,8 @@ fn worker_len<S: Float>(isa: Isa) -> usize {
 /// Computes the product; `work` has [`gemm_work_len`] elements.
 ///
 /// # Panics
-/// When an operand leaves its slice, rows of C overlap, `bias` comes with `accumulate` or has another
-/// length than n, or the workspace is too short.
+/// When an operand leaves its slice, rows of C overlap, `bias` comes with `accumulate` or has
+/// another length than n, or the workspace is too short.
 pub fn gemm<S: Float>(cx: Cx<'_>, g: Gemm<'_, S>, work: &mut [S]) {
     g.a.assert_holds(g.m, g.k, "A");
     g.b.assert_holds(g.k, g.n, "B");

@@ -61,26 +61,87 @@ fn copy_fixed<S: Float, const W: usize>(data: &[S], step: usize, panel: &mut [S]
     }
 }
 
-simd! {
-    /// Steps adjacent: a transposition, in blocks of eight steps.
-    fn turn_panel<S: Float>(data: &[S], item: usize, items: usize, width: usize, panel: &mut [S]) {
-        let k = panel.len() / width;
-        let whole = k - k % 8;
-        for p in (0..whole).step_by(8) {
-            for i in 0..items {
-                let from: &[S; 8] = data[i * item + p..].first_chunk().expect("inside the operand");
-                let to = &mut panel[p * width + i..][..7 * width + 1];
-                for (s, &x) in from.iter().enumerate() {
-                    to[s * width] = x;
-                }
-            }
+/// Steps adjacent: a transposition, in blocks of eight steps where the processor has shuffles.
+fn turn_panel<S: Float>(
+    isa: Isa,
+    data: &[S],
+    item: usize,
+    items: usize,
+    width: usize,
+    panel: &mut [S],
+) {
+    let k = panel.len() / width;
+    assert!(
+        items <= width && (items - 1) * item + k <= data.len(),
+        "a panel leaves its operand"
+    );
+    let turned = match isa {
+        Isa::Scalar => 0,
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 | Isa::Avx512 => {
+            // SAFETY: `Cx::new` checked that the processor has AVX2; shapes as asserted.
+            unsafe { turn_blocks(data, item, items, width, panel) }
+            k - k % 8
         }
-        for p in whole..k {
-            for i in 0..items {
-                panel[p * width + i] = data[i * item + p];
+        #[cfg(not(target_arch = "x86_64"))]
+        Isa::Avx2 | Isa::Avx512 => 0,
+    };
+    for p in turned..k {
+        for i in 0..items {
+            panel[p * width + i] = data[i * item + p];
+        }
+    }
+}
+
+/// Whole blocks of eight steps, in groups of eight, six, four and single items.
+///
+/// # Safety
+/// The processor has AVX2; `items` ≤ `width`, and the last item's last step is inside `data`.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn turn_blocks<S: Float>(
+    data: &[S],
+    item: usize,
+    items: usize,
+    width: usize,
+    panel: &mut [S],
+) {
+    let k = panel.len() / width;
+    let (data, panel) = (data.as_ptr(), panel.as_mut_ptr());
+    for p in (0..k - k % 8).step_by(8) {
+        let mut i = 0;
+        while i < items {
+            // SAFETY: i < items and p + 8 ≤ k, so both lie inside by the caller's promise.
+            let (from, to) = unsafe { (data.add(i * item + p), panel.add(p * width + i)) };
+            // SAFETY: as above; a group never reaches beyond `items`.
+            unsafe {
+                i += match items - i {
+                    8.. => turn_group::<S, 8>(from, item, to, width),
+                    6.. => turn_group::<S, 6>(from, item, to, width),
+                    4.. => turn_group::<S, 4>(from, item, to, width),
+                    _ => {
+                        for s in 0..8 {
+                            *to.add(s * width) = *from.add(s);
+                        }
+                        1
+                    }
+                };
             }
         }
     }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+unsafe fn turn_group<S: Float, const I: usize>(
+    from: *const S,
+    item: usize,
+    to: *mut S,
+    width: usize,
+) -> usize {
+    // SAFETY: passed on.
+    unsafe { S::turn_eight::<I>(from, item, to, width) };
+    I
 }
 
 /// Any strides.

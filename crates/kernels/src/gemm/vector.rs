@@ -41,6 +41,29 @@ pub trait Wide: Sized {
     type V256: Vector<S = Self>;
     /// 512 bits.
     type V512: Vector<S = Self>;
+
+    /// Transposes `I` items of eight adjacent steps, `item` apart, into eight rows of `I`, `width`
+    /// apart.
+    ///
+    /// # Safety
+    /// The processor has `V256`; the elements are there.
+    #[inline(always)]
+    unsafe fn turn_eight<const I: usize>(
+        from: *const Self,
+        item: usize,
+        to: *mut Self,
+        width: usize,
+    ) {
+        for i in 0..I {
+            for s in 0..8 {
+                // SAFETY: the caller's promise.
+                unsafe {
+                    to.add(s * width + i)
+                        .copy_from_nonoverlapping(from.add(i * item + s), 1)
+                }
+            }
+        }
+    }
 }
 
 /// One element: the scalar twin, and the last columns beside wider registers.
@@ -110,6 +133,68 @@ mod wide {
     impl Wide for f32 {
         type V256 = __m256;
         type V512 = __m512;
+
+        #[inline(always)]
+        unsafe fn turn_eight<const I: usize>(
+            from: *const f32,
+            item: usize,
+            to: *mut f32,
+            width: usize,
+        ) {
+            // SAFETY: the caller's promise; rows from I on are neither read nor stored.
+            unsafe {
+                let mut rows = [_mm256_setzero_ps(); 8];
+                for i in 0..I {
+                    rows[i] = _mm256_loadu_ps(from.add(i * item));
+                }
+                for (s, row) in transpose(rows).into_iter().enumerate() {
+                    store_first::<I>(row, to.add(s * width));
+                }
+            }
+        }
+    }
+
+    /// An 8 by 8 transposition: neighbours, pairs, halves.
+    #[inline(always)]
+    unsafe fn transpose(r: [__m256; 8]) -> [__m256; 8] {
+        // SAFETY: the caller has AVX.
+        unsafe {
+            let mut t = r;
+            for i in (0..8).step_by(2) {
+                t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
+                t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
+            }
+            let mut u = t;
+            for i in [0, 4] {
+                u[i] = _mm256_shuffle_ps::<0x44>(t[i], t[i + 2]);
+                u[i + 1] = _mm256_shuffle_ps::<0xee>(t[i], t[i + 2]);
+                u[i + 2] = _mm256_shuffle_ps::<0x44>(t[i + 1], t[i + 3]);
+                u[i + 3] = _mm256_shuffle_ps::<0xee>(t[i + 1], t[i + 3]);
+            }
+            let mut v = u;
+            for i in 0..4 {
+                v[i] = _mm256_permute2f128_ps::<0x20>(u[i], u[i + 4]);
+                v[i + 4] = _mm256_permute2f128_ps::<0x31>(u[i], u[i + 4]);
+            }
+            v
+        }
+    }
+
+    /// Stores the first 8, 6 or 4 lanes.
+    #[inline(always)]
+    unsafe fn store_first<const I: usize>(row: __m256, to: *mut f32) {
+        const { assert!(I == 8 || I == 6 || I == 4) }
+        // SAFETY: the caller has AVX and room for I elements.
+        unsafe {
+            if I == 8 {
+                return _mm256_storeu_ps(to, row);
+            }
+            _mm_storeu_ps(to, _mm256_castps256_ps128(row));
+            if I == 6 {
+                let high = _mm_castps_pd(_mm256_extractf128_ps::<1>(row));
+                _mm_store_sd(to.add(4).cast(), high);
+            }
+        }
     }
 
     impl Wide for f64 {

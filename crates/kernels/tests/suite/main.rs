@@ -1,7 +1,9 @@
 //! Every kernel against its definition, on every path of this machine.
 
+mod attention;
 mod common;
 mod gemm;
 mod norm;
 mod pointwise;
+mod rope;
 mod xent;

@@ -38,7 +38,7 @@ fn times<S: Float>(factor: f64, x: &[S]) -> Vec<S> {
 #[test]
 fn activations_are_close_to_f64_with_the_same_bits_everywhere() {
     for act in ACTIVATIONS {
-        for n in [0, 1, 15, 17, 20_003] {
+        for n in [0, 15, 17, 20_003] {
             let (x, dy) = (times(8.0, &noise::<f32>(n, 1)), noise::<f32>(n, 2));
             let y = same_everywhere(|cx| apply(cx, act, &x));
             assert_close(

@@ -3,8 +3,8 @@
 use tenon_records::Split;
 use tenon_records::log::LogRow;
 
-/// Unbroken pieces of `(step, value)`, all finite, in the order of steps. Between two pieces a value was
-/// missing or not a number.
+/// Unbroken pieces of `(step, value)`, all finite, in the order of steps. Between two pieces a
+/// value was missing or not a number.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Curve {
     /// The pieces; none is empty.
@@ -12,8 +12,8 @@ pub struct Curve {
 }
 
 impl Curve {
-    /// The values that `value` finds in the rows of a split. A row without a value breaks the curve only
-    /// between rows that have one.
+    /// The values that `value` finds in the rows of a split. A row without a value breaks the curve
+    /// only between rows that have one.
     pub fn of(rows: &[LogRow], split: Split, value: impl Fn(&LogRow) -> Option<f64>) -> Curve {
         let rows = rows.iter().filter(|row| row.split == split);
         Curve::from_values(rows.map(|row| (row.step as f64, value(row))))
@@ -77,9 +77,10 @@ impl Curve {
 /// The most places at which a trend is computed; more would not show on a screen.
 const TREND_PLACES_MAX: usize = 1000;
 
-/// The trend of a noisy curve: at each place the straight line fitted, by least squares, to the values
-/// within `reach` steps on both sides. Near an end, where a mean would bend towards the inside, the line
-/// keeps its slope. The result breaks where the curve breaks; values beyond a gap take part.
+/// The trend of a noisy curve: at each place the straight line fitted, by least squares, to the
+/// values within `reach` steps on both sides. Near an end, where a mean would bend towards the
+/// inside, the line keeps its slope. The result breaks where the curve breaks; values beyond a gap
+/// take part.
 pub fn trend(curve: &Curve, reach: f64) -> Curve {
     let all: Vec<(f64, f64)> = curve.all().collect();
     let every = all.len().div_ceil(TREND_PLACES_MAX).max(1);
@@ -120,8 +121,8 @@ fn fit(points: &[(f64, f64)], x: f64) -> f64 {
     origin + mean_y - slope * mean_x
 }
 
-/// A curve of few points with the outline of the given one: of all values in each of `columns` equal
-/// parts of its width, the first, the lowest, the highest and the last are kept.
+/// A curve of few points with the outline of the given one: of all values in each of `columns`
+/// equal parts of its width, the first, the lowest, the highest and the last are kept.
 pub fn outline(curve: &Curve, columns: usize) -> Curve {
     let (low, high) = curve
         .all()

@@ -7,7 +7,7 @@ use kuva::plot::legend::{LegendEntry, LegendPosition, LegendShape};
 use kuva::plot::scatter::ScatterPlot;
 use kuva::render::layout::{Layout, TickFormat};
 use kuva::render::plots::Plot;
-use kuva::render::render::{Scene, render_multiple};
+use kuva::render::render::{Primitive, Scene, render_multiple};
 use kuva::render::theme::Theme;
 use std::sync::Arc;
 use tenon_base::{Error, Kind, Result};
@@ -148,7 +148,23 @@ impl Figure {
     }
 
     fn scene(&self) -> Scene {
-        render_multiple(self.plots(), self.layout())
+        let mut scene = render_multiple(self.plots(), self.layout());
+        // The library numbers its clipping areas over the whole process; equal rows shall give
+        // equal bytes.
+        let mut areas = 0;
+        for element in &mut scene.elements {
+            let Primitive::ClipStart { id, .. } = element else {
+                continue;
+            };
+            areas += 1;
+            let ours = format!("area-{areas}");
+            for definition in &mut scene.defs {
+                let (old, new) = (format!("id=\"{id}\""), format!("id=\"{ours}\""));
+                *definition = definition.replace(&old, &new);
+            }
+            *id = ours;
+        }
+        scene
     }
 
     fn plots(&self) -> Vec<Plot> {
@@ -250,8 +266,8 @@ impl Figure {
         }
     }
 
-    /// The values and the reference with a little air; never empty, and never so narrow that the noise
-    /// of rounding is blown up.
+    /// The values and the reference with a little air; never empty, and never so narrow that the
+    /// noise of rounding is blown up.
     fn y_range(&self) -> (f64, f64) {
         let marks = self.marks.iter().map(|mark| mark.curve.extent());
         let reference = self.reference.iter().map(|r| (r.value, r.value));

@@ -52,13 +52,16 @@ pub fn as_text(comparison: &Comparison) -> String {
     }
     out += "\n";
     out += &text(&table);
+    if !comparison.divergences.is_empty() {
+        out += "\n";
+    }
     for divergence in &comparison.divergences {
-        out += &parting(divergence);
+        out += &divergence_text(divergence);
     }
     out
 }
 
-fn parting(divergence: &Divergence) -> String {
+fn divergence_text(divergence: &Divergence) -> String {
     let Divergence {
         split,
         name,
@@ -68,7 +71,9 @@ fn parting(divergence: &Divergence) -> String {
     let series = format!("{}/{}", split.name(), one_line(name));
     match (step, common_points) {
         (_, 0) => format!("{series}: no step in common\n"),
-        (Some(step), n) => format!("{series}: parts at step {step}, of {n} steps in common\n"),
+        (Some(step), n) => {
+            format!("{series}: first differs at step {step} ({n} steps in common)\n")
+        }
         (None, n) => format!("{series}: equal at all {n} steps in common\n"),
     }
 }

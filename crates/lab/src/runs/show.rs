@@ -87,23 +87,18 @@ fn metrics(summaries: &[Summary]) -> String {
     text(&table)
 }
 
-/// The curve between its highest and lowest value, steps below; nothing for fewer than two values.
+/// The curve between its highest and lowest finite value; nothing for fewer than two.
 fn sketch(split: Split, series: &[Point]) -> String {
     let points: Vec<(f64, f64)> = series
         .iter()
         .filter(|p| p.value.is_finite())
         .map(|p| (p.step as f64, p.value))
         .collect();
-    let [first, .., last] = series else {
+    let [(first, _), .., (last, _)] = points[..] else {
         return String::new();
     };
+    let mut out = format!("\n{} loss, steps {first} to {last}\n", split.name());
     let lines = braille(&points, SKETCH_WIDTH, SKETCH_HEIGHT);
-    let mut out = format!(
-        "\n{} loss, steps {} to {}\n",
-        split.name(),
-        first.step,
-        last.step
-    );
     for line in lines {
         out += format!("  {line}").trim_end();
         out.push('\n');
@@ -116,10 +111,7 @@ fn sketch(split: Split, series: &[Point]) -> String {
     let (low, high) = extremes.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), y| {
         (low.min(y), high.max(y))
     });
-    if low <= high {
-        out += &format!("  highest {}, lowest {}\n", number(high), number(low));
-    }
-    out
+    out + &format!("  highest {}, lowest {}\n", number(high), number(low))
 }
 
 fn lineage(lineage: &Lineage) -> String {

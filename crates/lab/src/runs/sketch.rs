@@ -1,7 +1,7 @@
 //! A curve in braille characters, two dots wide and four dots high each.
 
-/// The curve of `(x, y)` points, all finite and in the order of x, as lines of `width` characters. Each
-/// column of dots shows the mean of its points; columns without points stay empty.
+/// The curve of `(x, y)` points, all finite and in the order of x, as lines of `width` characters.
+/// Each column of dots shows the mean of its points; columns without points stay empty.
 pub(super) fn braille(points: &[(f64, f64)], width: usize, height: usize) -> Vec<String> {
     let (columns, rows) = (2 * width, 4 * height);
     let means = column_means(points, columns);

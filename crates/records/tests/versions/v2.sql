@@ -77,6 +77,8 @@ INSERT INTO "summaries" VALUES(1,'validation','accuracy',1,4,0.25,4,0.25,4,0.25,
 INSERT INTO "summaries" VALUES(7,'train','loss',1,1,NULL,1,NULL,NULL,NULL,NULL,NULL);
 CREATE INDEX runs_by_time ON runs (created_utc);
 CREATE INDEX inputs_by_parent ON inputs (parent_run_id);
+CREATE INDEX summaries_by_lowest ON summaries (split, name, lowest);
+CREATE INDEX summaries_by_highest ON summaries (split, name, highest);
 DELETE FROM "sqlite_sequence";
 INSERT INTO "sqlite_sequence" VALUES('runs',7);
 COMMIT;

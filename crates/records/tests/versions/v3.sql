@@ -85,6 +85,8 @@ CREATE TABLE sweeps (
 INSERT INTO "sweeps" VALUES(3,'lr','2026-03-01T11:00:00.000Z','{"sampler":"grid"}');
 CREATE INDEX runs_by_time ON runs (created_utc);
 CREATE INDEX inputs_by_parent ON inputs (parent_run_id);
+CREATE INDEX summaries_by_lowest ON summaries (split, name, lowest);
+CREATE INDEX summaries_by_highest ON summaries (split, name, highest);
 CREATE INDEX runs_by_sweep ON runs (sweep_id);
 DELETE FROM "sqlite_sequence";
 INSERT INTO "sqlite_sequence" VALUES('runs',7);

@@ -9,7 +9,8 @@ use crate::shape::DType;
 use crate::table::{
     AdamW, AttentionDims, AttentionIn, Buf, Cache, Kernels, Operand, Target, XentSpec,
 };
-use tenon_kernels::{self as kernels, Activation, Arena, Cx, Isa, Lend, Pool, Region, RopeStyle};
+pub use tenon_kernels::Isa;
+use tenon_kernels::{self as kernels, Activation, Arena, Cx, Lend, Pool, Region, RopeStyle};
 
 /// A CPU with an arena, a thread pool and an instruction set.
 pub struct Cpu {

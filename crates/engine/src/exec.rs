@@ -118,7 +118,8 @@ impl Executor {
         exec
     }
 
-    /// Makes the `i`-th graph the active one. Inputs are to be set anew.
+    /// Makes the `i`-th graph the active one. Inputs and state (caches) are to be set anew; parameters,
+    /// gradients and optimiser buffers stay.
     pub fn activate(&mut self, i: usize) {
         self.active = i;
         self.extent = self.plan().options.capacity;
@@ -132,7 +133,7 @@ impl Executor {
         let graph = self.graph().clone();
         for (value, slot) in self.plan().consts.clone() {
             if let Origin::Const(table) = &graph.value(value).origin {
-                self.write(slot, &table.values);
+                self.write(self.active_buf(slot), &table.values);
             }
         }
     }
@@ -190,7 +191,7 @@ impl Executor {
     /// When the graph has no such input or the length is wrong.
     pub fn set_input(&mut self, name: &str, values: &[i32]) {
         let slot = find(&self.plan().inputs, name).unwrap_or_else(|| panic!("no input {name}"));
-        let buf = self.plan().buf(slot, self.extent);
+        let buf = self.active_buf(slot);
         assert_eq!(buf.len(), values.len(), "input {name}");
         if name == "targets" {
             self.counted = values.iter().filter(|&&t| t != IGNORE).count();
@@ -206,7 +207,7 @@ impl Executor {
     /// Writes an input of floats, as operator checks have.
     pub fn set_float_input(&mut self, name: &str, values: &[f64]) {
         let slot = find(&self.plan().inputs, name).unwrap_or_else(|| panic!("no input {name}"));
-        self.write(slot, values);
+        self.write(self.active_buf(slot), values);
     }
 
     /// Runs the forward pass. In training the loss node waits for [`Executor::backward`].
@@ -296,20 +297,20 @@ impl Executor {
     pub fn loss(&mut self) -> LossSum {
         let slot = self.plan().loss.expect("the graph has a loss");
         LossSum {
-            total: self.device.sum(self.plan().buf(slot, self.extent)),
+            total: self.device.sum(self.active_buf(slot)),
             tokens: self.counted,
         }
     }
 
     /// Values of a named output, `f64` whatever the plan's type.
     pub fn read_output(&mut self, name: &str) -> Option<Vec<f64>> {
-        find(&self.plan().outputs, name).map(|slot| self.read(slot))
+        find(&self.plan().outputs, name).map(|slot| self.read(self.active_buf(slot)))
     }
 
     /// Copies a float output of an f32 plan without conversion or allocation.
     pub fn copy_output_f32(&mut self, name: &str, out: &mut [f32]) {
         let slot = find(&self.plan().outputs, name).unwrap_or_else(|| panic!("no output {name}"));
-        let buf = self.plan().buf(slot, self.extent);
+        let buf = self.active_buf(slot);
         assert!(
             buf.dtype == DType::F32 && buf.len() == out.len(),
             "output {name} is {buf:?}"
@@ -319,37 +320,37 @@ impl Executor {
 
     /// Values of a parameter.
     pub fn read_param(&mut self, p: ParamId) -> Vec<f64> {
-        self.read(self.first().params[p.0 as usize])
+        self.read(self.first_buf(self.first().params[p.0 as usize]))
     }
 
     /// Sets a parameter, rounding to the plan's type.
     pub fn write_param(&mut self, p: ParamId, values: &[f64]) {
-        self.write(self.first().params[p.0 as usize], values);
+        self.write(self.first_buf(self.first().params[p.0 as usize]), values);
     }
 
     /// The gradient of a parameter; none for frozen ones.
     pub fn read_grad(&mut self, p: ParamId) -> Option<Vec<f64>> {
-        self.first().param_grads[p.0 as usize].map(|slot| self.read(slot))
+        self.first().param_grads[p.0 as usize].map(|slot| self.read(self.first_buf(slot)))
     }
 
     /// The bytes of a parameter in the plan's type.
     pub fn param_bytes(&mut self, p: ParamId) -> Vec<u8> {
-        self.bytes(self.first().params[p.0 as usize])
+        self.bytes(self.first_buf(self.first().params[p.0 as usize]))
     }
 
     /// Sets the bytes of a parameter in the plan's type.
     pub fn set_param_bytes(&mut self, p: ParamId, bytes: &[u8]) {
-        self.set_bytes(self.first().params[p.0 as usize], bytes);
+        self.set_bytes(self.first_buf(self.first().params[p.0 as usize]), bytes);
     }
 
     /// The bytes of an optimiser buffer of a parameter.
     pub fn moment_bytes(&mut self, p: ParamId, i: usize) -> Vec<u8> {
-        self.bytes(self.first().moments[p.0 as usize][i])
+        self.bytes(self.first_buf(self.first().moments[p.0 as usize][i]))
     }
 
     /// Sets the bytes of an optimiser buffer of a parameter.
     pub fn set_moment_bytes(&mut self, p: ParamId, i: usize, bytes: &[u8]) {
-        self.set_bytes(self.first().moments[p.0 as usize][i], bytes);
+        self.set_bytes(self.first_buf(self.first().moments[p.0 as usize][i]), bytes);
     }
 
     /// Parameters that have a gradient.
@@ -392,10 +393,7 @@ impl Executor {
     /// One AdamW update of a parameter.
     pub fn adamw(&mut self, p: ParamId, spec: &AdamW) {
         let [param, grad] = self.update_bufs(p);
-        let [m, v] = [0, 1].map(|i| {
-            self.plan()
-                .buf(self.first().moments[p.0 as usize][i], self.extent)
-        });
+        let [m, v] = [0, 1].map(|i| self.first_buf(self.first().moments[p.0 as usize][i]));
         self.device.adamw(param, grad, m, v, spec);
     }
 
@@ -404,7 +402,7 @@ impl Executor {
         let [param, grad] = self.update_bufs(p);
         let velocity = self.first().moments[p.0 as usize]
             .first()
-            .map(|&s| self.plan().buf(s, self.extent));
+            .map(|&s| self.first_buf(s));
         self.device
             .sgd(param, grad, velocity, learning_rate, momentum, grad_scale);
     }
@@ -412,24 +410,24 @@ impl Executor {
     fn update_bufs(&self, p: ParamId) -> [Buf; 2] {
         let i = p.0 as usize;
         let grad = self.first().param_grads[i].expect("frozen parameters are not updated");
-        [self.first().params[i], grad].map(|s| self.plan().buf(s, self.extent))
+        [self.first().params[i], grad].map(|s| self.first_buf(s))
     }
 
     /// Sets state that lives across runs.
     pub fn set_state(&mut self, name: &str, values: &[f64]) {
         let slot = find(&self.plan().states, name).unwrap_or_else(|| panic!("no state {name}"));
-        self.write(slot, values);
+        self.write(self.active_buf(slot), values);
     }
 
     /// The gradient of a differentiated input.
     pub fn read_value_grad(&mut self, v: ValueId) -> Option<Vec<f64>> {
         let slot = self.plan().value_grads.iter().find(|(w, _)| *w == v)?.1;
-        Some(self.read(slot))
+        Some(self.read(self.active_buf(slot)))
     }
 
     /// Gives the gradient of the `i`-th seeded value.
     pub fn set_seed(&mut self, i: usize, values: &[f64]) {
-        self.write(self.plan().seeds[i], values);
+        self.write(self.active_buf(self.plan().seeds[i]), values);
     }
 
     /// Fills every transient buffer that is not read by the backward pass with NaN, to prove that no
@@ -479,21 +477,29 @@ impl Executor {
         self.plan().bytes_of(|c| matches!(c, Content::Param(_)))
     }
 
-    fn bytes(&mut self, slot: SlotId) -> Vec<u8> {
-        let buf = self.plan().buf(slot, self.extent);
+    /// A buffer of the active plan.
+    fn active_buf(&self, slot: SlotId) -> Buf {
+        self.plan().buf(slot, self.extent)
+    }
+
+    /// A buffer of the plan that owns gradients and optimiser buffers, whichever is active.
+    fn first_buf(&self, slot: SlotId) -> Buf {
+        self.first().buf(slot, self.extent)
+    }
+
+    fn bytes(&mut self, buf: Buf) -> Vec<u8> {
         let mut bytes = vec![0; buf.len() * buf.dtype.bytes()];
         self.device.download(buf, &mut bytes);
         bytes
     }
 
-    fn set_bytes(&mut self, slot: SlotId, bytes: &[u8]) {
-        self.device
-            .upload(self.plan().buf(slot, self.extent), bytes);
+    fn set_bytes(&mut self, buf: Buf, bytes: &[u8]) {
+        self.device.upload(buf, bytes);
     }
 
-    fn read(&mut self, slot: SlotId) -> Vec<f64> {
-        let bytes = self.bytes(slot);
-        match self.plan().slots[slot.0 as usize].dtype {
+    fn read(&mut self, buf: Buf) -> Vec<f64> {
+        let bytes = self.bytes(buf);
+        match buf.dtype {
             DType::F32 => words(&bytes)
                 .map(|b| f64::from(f32::from_le_bytes(b)))
                 .collect(),
@@ -504,8 +510,8 @@ impl Executor {
         }
     }
 
-    fn write(&mut self, slot: SlotId, values: &[f64]) {
-        let bytes: Vec<u8> = match self.plan().slots[slot.0 as usize].dtype {
+    fn write(&mut self, buf: Buf, values: &[f64]) {
+        let bytes: Vec<u8> = match buf.dtype {
             DType::F32 => values
                 .iter()
                 .flat_map(|&x| (x as f32).to_le_bytes())
@@ -516,7 +522,7 @@ impl Executor {
                 .flat_map(|&x| (x as i32).to_le_bytes())
                 .collect(),
         };
-        self.set_bytes(slot, &bytes);
+        self.set_bytes(buf, &bytes);
     }
 }
 

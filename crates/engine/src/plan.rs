@@ -68,6 +68,13 @@ impl PlanOptions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SlotId(pub(crate) u32);
 
+impl SlotId {
+    /// Where the buffer stands in [`Plan::slots`].
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// What a buffer holds.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Content {

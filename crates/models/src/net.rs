@@ -9,7 +9,9 @@ use tenon_engine::ops::{
     Linear, LinearXent, RmsNorm, Rotary, SelectRows, WeightLayout, rotary_tables,
 };
 use tenon_engine::table::{Activation, AttentionDims, RopeStyle, XentSpec};
-use tenon_engine::{Dim, Executor, Extent, Graph, GraphBuilder, Init, Op, Role, Shape, Ty, ValueId};
+use tenon_engine::{
+    Dim, Executor, Extent, Graph, GraphBuilder, Init, Op, Role, Shape, Ty, ValueId,
+};
 
 /// What a graph is for.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,7 +31,10 @@ pub struct Outputs {
 /// Gives an executor the tokens of a packed batch: `ids [N]`, `positions [N]` and `cu_seqlens [S+1]`, and so
 /// its extent. Graphs without learned or rotary positions take none.
 pub fn feed(exec: &mut Executor, ids: &[i32], positions: &[i32], cu_seqlens: &[i32]) {
-    exec.set_extent(Extent { tokens: ids.len(), seqs: cu_seqlens.len() - 1 });
+    exec.set_extent(Extent {
+        tokens: ids.len(),
+        seqs: cu_seqlens.len() - 1,
+    });
     exec.set_input("input_ids", ids);
     exec.set_input("cu_seqlens", cu_seqlens);
     if exec.has_input("positions") {

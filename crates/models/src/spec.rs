@@ -148,6 +148,16 @@ impl Spec {
         }
     }
 
+    /// The same model with rotary tables for this many positions, at most its own: shorter tables
+    /// change no bit of shorter sequences. Learned positions stay.
+    pub fn with_rotary_positions(&self, positions: usize) -> Spec {
+        let mut spec = self.clone();
+        if let Spec::Llama(llama) = &mut spec {
+            llama.max_positions = llama.max_positions.min(positions.max(1));
+        }
+        spec
+    }
+
     /// The longest sequence, in tokens.
     pub fn context_len(&self) -> usize {
         match self {

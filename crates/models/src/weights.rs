@@ -1,5 +1,6 @@
 //! The parameters of a model on the host: fresh, read from an executor, or read from a checkpoint.
 
+use crate::checkpoint::mapping::Target;
 use tenon_base::rng::{Key, Stream};
 use tenon_engine::{DType, Executor, Graph, Init};
 
@@ -44,6 +45,15 @@ impl Weights {
             dtype,
             tensors: tensors.collect(),
         }
+    }
+
+    /// Names and shapes.
+    pub fn targets(&self) -> Vec<Target> {
+        let target = |weight: &Weight| Target {
+            name: weight.name.clone(),
+            shape: weight.shape.clone(),
+        };
+        self.tensors.iter().map(target).collect()
     }
 
     /// The parameters that an executor holds.

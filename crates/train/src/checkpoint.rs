@@ -6,6 +6,7 @@
 
 use crate::state::State;
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use tenon_base::files::Disk;
 use tenon_base::{Error, Result};
@@ -37,7 +38,11 @@ pub struct Checkpoints<'a> {
 impl<'a> Checkpoints<'a> {
     /// Checkpoints under `folder`.
     pub fn new(disk: &'a dyn Disk, folder: PathBuf, store: &'a dyn ModelStore) -> Self {
-        Checkpoints { disk, folder, store }
+        Checkpoints {
+            disk,
+            folder,
+            store,
+        }
     }
 
     /// The folder of the checkpoint after a step.
@@ -50,8 +55,19 @@ impl<'a> Checkpoints<'a> {
         if !self.disk.exists(&self.folder)? {
             return Ok(Vec::new());
         }
-        let step = |path: &PathBuf| path.file_name()?.to_str()?.strip_prefix("step-")?.parse().ok();
-        let mut steps: Vec<u64> = self.disk.list(&self.folder)?.iter().filter_map(step).collect();
+        let step = |path: &PathBuf| {
+            path.file_name()?
+                .to_str()?
+                .strip_prefix("step-")?
+                .parse()
+                .ok()
+        };
+        let mut steps: Vec<u64> = self
+            .disk
+            .list(&self.folder)?
+            .iter()
+            .filter_map(step)
+            .collect();
         steps.sort_unstable();
         Ok(steps)
     }
@@ -65,10 +81,15 @@ impl<'a> Checkpoints<'a> {
         let temporary = self.folder.join(format!("{UNFINISHED}{:06}", state.step));
         self.disk.remove_dir_all(&temporary)?;
         self.disk.create_dir_all(&temporary)?;
-        self.store.save(self.disk, &temporary.join(MODEL_FOLDER), &Weights::read(exec))?;
+        self.store.save(
+            self.disk,
+            &temporary.join(MODEL_FOLDER),
+            &Weights::read(exec),
+        )?;
         self.save_moments(exec, &temporary.join(OPTIMIZER_FILE))?;
         let text = format!("{:#}\n", state.to_json());
-        self.disk.write_atomic(&temporary.join(STATE_FILE), text.as_bytes())?;
+        self.disk
+            .write_atomic(&temporary.join(STATE_FILE), text.as_bytes())?;
         self.disk.rename(&temporary, &place)?;
         Ok(place)
     }
@@ -86,10 +107,19 @@ impl<'a> Checkpoints<'a> {
             shape: graph.param(p).shape.clone(),
         };
         let slots: Vec<Slot> = list.iter().map(slot).collect();
-        checkpoint::write(self.disk, path, &slots, Order::Given, &BTreeMap::new(), |n, sink| {
-            let (p, i) = list[n];
+        let mut order = list.iter();
+        let mut fill = |_: &Slot, sink: &mut dyn Write| {
+            let &(p, i) = order.next().expect("one call a buffer, in the order given");
             sink.write_all(&exec.moment_bytes(p, i))
-        })
+        };
+        checkpoint::write(
+            self.disk,
+            path,
+            &slots,
+            Order::Given,
+            &BTreeMap::new(),
+            &mut fill,
+        )
     }
 
     /// Gives the executor the weights and optimiser buffers of a checkpoint, and returns its state.
@@ -100,7 +130,9 @@ impl<'a> Checkpoints<'a> {
         let value = serde_json::from_slice(&bytes)
             .map_err(|e| Error::data(format!("no JSON: {e}")).at(place.clone()))?;
         let state = State::from_json(&value, &place)?;
-        self.store.load(self.disk, &folder.join(MODEL_FOLDER))?.write(exec);
+        self.store
+            .load(self.disk, &folder.join(MODEL_FOLDER))?
+            .write(exec);
         let file = Checkpoint::open(self.disk, &folder.join(OPTIMIZER_FILE))?;
         let graph = exec.graph().clone();
         let list = moments(exec);
@@ -115,7 +147,11 @@ impl<'a> Checkpoints<'a> {
             let tensor = file.tensor(&format!("{}.moment.{i}", graph.param(p).name))?;
             let want = exec.moment_bytes(p, i).len();
             if tensor.bytes.len() != want {
-                let message = format!("`{}` has {} bytes, not {want}", tensor.name, tensor.bytes.len());
+                let message = format!(
+                    "`{}` has {} bytes, not {want}",
+                    tensor.name,
+                    tensor.bytes.len()
+                );
                 return Err(Error::data(message).at(folder.display().to_string()));
             }
             exec.set_moment_bytes(p, i, tensor.bytes);
@@ -143,8 +179,13 @@ impl<'a> Checkpoints<'a> {
             return Ok(());
         }
         for path in self.disk.list(&self.folder)? {
-            let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
-            let later = name.strip_prefix("step-").and_then(|s| s.parse::<u64>().ok());
+            let name = path
+                .file_name()
+                .and_then(|n| n.to_str())
+                .unwrap_or_default();
+            let later = name
+                .strip_prefix("step-")
+                .and_then(|s| s.parse::<u64>().ok());
             if name.starts_with(UNFINISHED) || later.is_some_and(|s| s > step) {
                 self.disk.remove_dir_all(&path)?;
             }
@@ -155,5 +196,7 @@ impl<'a> Checkpoints<'a> {
 
 fn moments(exec: &Executor) -> Vec<(ParamId, usize)> {
     let n = exec.n_moments();
-    exec.trainable().flat_map(|p| (0..n).map(move |i| (p, i))).collect()
+    exec.trainable()
+        .flat_map(|p| (0..n).map(move |i| (p, i)))
+        .collect()
 }

@@ -74,8 +74,7 @@ struct Training<'a> {
     dropout: Key,
     /// Clock reading that belongs to `state.seconds`.
     started: f64,
-    /// The step after which the present weights were judged or saved last.
-    validated_at: Option<u64>,
+    /// The step after which the run was saved last.
     saved_at: Option<u64>,
 }
 
@@ -86,7 +85,6 @@ impl<'a> Training<'a> {
             batch: Batch::default(),
             dropout: Key::new(run.settings.seed, Stream::Dropout),
             started: run.clock.elapsed().as_secs_f64(),
-            validated_at: None,
             saved_at: None,
             run,
         };
@@ -155,7 +153,10 @@ impl<'a> Training<'a> {
     }
 
     fn stats(&self, loss: LossSum) -> StepStats {
-        StepStats { loss, ..self.state.window_stats(self.epoch()) }
+        StepStats {
+            loss,
+            ..self.state.window_stats(self.epoch())
+        }
     }
 
     /// Gradients of the sum over the window's batches.
@@ -165,7 +166,12 @@ impl<'a> Training<'a> {
         for _ in 0..self.settings().accumulation {
             self.run.data.next(&mut self.batch);
             let exec = &mut *self.run.exec;
-            feed(exec, &self.batch.ids, &self.batch.positions, &self.batch.cu_seqlens);
+            feed(
+                exec,
+                &self.batch.ids,
+                &self.batch.positions,
+                &self.batch.cu_seqlens,
+            );
             exec.set_input("targets", &self.batch.targets);
             exec.set_key(self.dropout.words(self.state.micro_step));
             exec.forward();
@@ -182,14 +188,23 @@ impl<'a> Training<'a> {
             Some(max) if grad_norm > max => max / grad_norm,
             _ => 1.0,
         };
-        update(self.run.exec, &self.settings().optimizer, rate, clip / tokens as f64, self.state.updates);
+        update(
+            self.run.exec,
+            &self.settings().optimizer,
+            rate,
+            clip / tokens as f64,
+            self.state.updates,
+        );
     }
 
     /// What is due after a step: metrics, validation, checkpoint.
     fn duties(&mut self, observe: Observer<'_>) -> Result<()> {
         let is_due = |every: Option<u64>| every.is_some_and(|n| self.state.step.is_multiple_of(n));
         let settings = self.settings();
-        let (validate, save) = (is_due(settings.eval_every), is_due(settings.checkpoint_every));
+        let (validate, save) = (
+            is_due(settings.eval_every),
+            is_due(settings.checkpoint_every),
+        );
         if is_due(Some(settings.log_every)) {
             self.log(observe)?;
         }
@@ -211,20 +226,29 @@ impl<'a> Training<'a> {
     }
 
     fn validate(&mut self, observe: Observer<'_>) -> Result<()> {
-        let Some(judge) = self.run.judge.as_mut() else { return Ok(()) };
+        let Some(judge) = self.run.judge.as_mut() else {
+            return Ok(());
+        };
         let validation = judge(self.run.exec)?;
         let loss = validation.loss.mean().ok_or_else(|| {
             Error::data("the validation split has no token that counts").hint("give it more text")
         })?;
-        let min_delta = self.run.settings.early_stopping.map_or(0.0, |e| e.min_delta);
-        let is_best = self.state.best.is_none_or(|(_, best)| loss < best - min_delta);
+        let min_delta = self
+            .run
+            .settings
+            .early_stopping
+            .map_or(0.0, |e| e.min_delta);
+        let is_best = self
+            .state
+            .best
+            .is_none_or(|(_, best)| loss < best - min_delta);
         if is_best {
             self.state.best = Some((self.state.step, loss));
             self.state.validations_since_best = 0;
         } else {
             self.state.validations_since_best += 1;
         }
-        self.validated_at = Some(self.state.step);
+        self.state.validated_at = Some(self.state.step);
         observe(Event::Validated {
             step: self.state.step,
             epoch: self.epoch(),
@@ -242,15 +266,21 @@ impl<'a> Training<'a> {
         let checkpoints =
             Checkpoints::new(self.run.disk, self.run.checkpoints.clone(), self.run.store);
         let folder = checkpoints.save(self.run.exec, &self.state)?;
-        checkpoints.prune(self.run.settings.keep_checkpoints, self.state.best.map(|(s, _)| s))?;
+        checkpoints.prune(
+            self.run.settings.keep_checkpoints,
+            self.state.best.map(|(s, _)| s),
+        )?;
         self.saved_at = Some(self.state.step);
-        observe(Event::Saved { step: self.state.step, folder: &folder })
+        observe(Event::Saved {
+            step: self.state.step,
+            folder: &folder,
+        })
     }
 
     fn finish(mut self, ending: Ending, observe: Observer<'_>) -> Result<Outcome> {
         if ending != Ending::Interrupted {
             self.log(observe)?;
-            if self.validated_at != Some(self.state.step) && ending != Ending::NotFinite {
+            if self.state.validated_at != Some(self.state.step) && ending != Ending::NotFinite {
                 self.validate(observe)?;
             }
         }
@@ -260,7 +290,11 @@ impl<'a> Training<'a> {
         observe(Event::Ended(ending))?;
         let checkpoints =
             Checkpoints::new(self.run.disk, self.run.checkpoints.clone(), self.run.store);
-        Ok(Outcome { last: checkpoints.path(self.state.step), state: self.state, ending })
+        Ok(Outcome {
+            last: checkpoints.path(self.state.step),
+            state: self.state,
+            ending,
+        })
     }
 }
 
@@ -268,16 +302,28 @@ impl<'a> Training<'a> {
 /// the number of this update, from 1.
 pub fn update(exec: &mut Executor, optimizer: &Optimizer, rate: f64, grad_scale: f64, count: u64) {
     let graph = exec.graph().clone();
-    for p in exec.trainable().collect::<Vec<_>>() {
+    for p in graph.param_ids().filter(|&p| graph.param(p).trainable) {
         match *optimizer {
             Optimizer::Sgd { momentum } => exec.sgd(p, rate, momentum, grad_scale),
-            Optimizer::AdamW { beta1, beta2, eps, weight_decay } => {
+            Optimizer::AdamW {
+                beta1,
+                beta2,
+                eps,
+                weight_decay,
+            } => {
                 let is_matrix = graph.param(p).shape.len() > 1;
                 let weight_decay = if is_matrix { weight_decay } else { 0.0 };
                 let learning_rate = rate;
                 let step = count;
-                let spec =
-                    AdamW { learning_rate, beta1, beta2, eps, weight_decay, step, grad_scale };
+                let spec = AdamW {
+                    learning_rate,
+                    beta1,
+                    beta2,
+                    eps,
+                    weight_decay,
+                    step,
+                    grad_scale,
+                };
                 exec.adamw(p, &spec);
             }
         }

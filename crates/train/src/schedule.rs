@@ -39,7 +39,10 @@ impl Schedule {
             return self.base * (step + 1) as f64 / self.warmup_steps as f64;
         }
         // The last step of the run has the minimum.
-        let span = self.total_steps.saturating_sub(self.warmup_steps + 1).max(1) as f64;
+        let span = self
+            .total_steps
+            .saturating_sub(self.warmup_steps + 1)
+            .max(1) as f64;
         let t = ((step - self.warmup_steps) as f64 / span).min(1.0);
         let between = |weight: f64| self.min + (self.base - self.min) * weight;
         match self.curve {
@@ -58,7 +61,13 @@ mod tests {
     use super::*;
 
     fn schedule(curve: Curve) -> Schedule {
-        Schedule { curve, base: 1.0, min: 0.1, warmup_steps: 10, total_steps: 111 }
+        Schedule {
+            curve,
+            base: 1.0,
+            min: 0.1,
+            warmup_steps: 10,
+            total_steps: 111,
+        }
     }
 
     #[test]
@@ -73,13 +82,18 @@ mod tests {
 
     #[test]
     fn without_warm_up_the_first_step_has_the_base_rate() {
-        let s = Schedule { warmup_steps: 0, ..schedule(Curve::Cosine) };
+        let s = Schedule {
+            warmup_steps: 0,
+            ..schedule(Curve::Cosine)
+        };
         assert_eq!(s.rate(0), 1.0);
     }
 
     #[test]
     fn decaying_curves_end_at_the_minimum() {
-        let wsd = Curve::WarmupStableDecay { decay_fraction: 0.2 };
+        let wsd = Curve::WarmupStableDecay {
+            decay_fraction: 0.2,
+        };
         for curve in [Curve::Linear, Curve::Cosine, wsd] {
             let s = schedule(curve);
             assert!((s.rate(110) - 0.1).abs() < 1e-12, "{curve:?}");
@@ -92,14 +106,18 @@ mod tests {
     fn middles_are_where_the_curve_says() {
         assert!((schedule(Curve::Linear).rate(60) - 0.55).abs() < 1e-12);
         assert!((schedule(Curve::Cosine).rate(60) - 0.55).abs() < 1e-12);
-        let wsd = schedule(Curve::WarmupStableDecay { decay_fraction: 0.2 });
+        let wsd = schedule(Curve::WarmupStableDecay {
+            decay_fraction: 0.2,
+        });
         assert_eq!(wsd.rate(89), 1.0);
         assert!((wsd.rate(100) - 0.55).abs() < 1e-12);
     }
 
     #[test]
     fn rates_never_rise_after_warm_up() {
-        let wsd = Curve::WarmupStableDecay { decay_fraction: 0.3 };
+        let wsd = Curve::WarmupStableDecay {
+            decay_fraction: 0.3,
+        };
         for curve in [Curve::Constant, Curve::Linear, Curve::Cosine, wsd] {
             let s = schedule(curve);
             assert!((10..200).all(|t| s.rate(t + 1) <= s.rate(t)), "{curve:?}");

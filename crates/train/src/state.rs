@@ -26,6 +26,8 @@ pub struct State {
     pub n_skipped: u32,
     /// Best validation so far: step and loss.
     pub best: Option<(u64, f64)>,
+    /// The step after which the split was judged last.
+    pub validated_at: Option<u64>,
     /// Validations since the best one.
     pub validations_since_best: u32,
     /// Loss since the last line of metrics.
@@ -65,6 +67,7 @@ impl State {
             "best": self.best.map(|(step, loss)| json!({
                 "step": step, "loss": loss, "loss_bits": bits(loss),
             })),
+            "validated_at": self.validated_at,
             "validations_since_best": self.validations_since_best,
             "window": { "total_bits": bits(self.window.total), "tokens": self.window.tokens },
             "grad_norm_bits": bits(self.grad_norm),
@@ -96,6 +99,10 @@ impl State {
             tokens: read.number(value, "tokens")?,
             n_skipped: read.number(value, "n_skipped")? as u32,
             best,
+            validated_at: match read.field(value, "validated_at")? {
+                Value::Null => None,
+                _ => Some(read.number(value, "validated_at")?),
+            },
             validations_since_best: read.number(value, "validations_since_best")? as u32,
             window: LossSum {
                 total: read.float(window, "total_bits")?,
@@ -122,12 +129,19 @@ impl Reader<'_> {
     }
 
     fn number(&self, value: &Value, key: &str) -> Result<u64> {
-        self.field(value, key)?.as_u64().ok_or_else(|| self.bad(key))
+        self.field(value, key)?
+            .as_u64()
+            .ok_or_else(|| self.bad(key))
     }
 
     fn float(&self, value: &Value, key: &str) -> Result<f64> {
-        let text = self.field(value, key)?.as_str().ok_or_else(|| self.bad(key))?;
-        u64::from_str_radix(text, 16).map(f64::from_bits).map_err(|_| self.bad(key))
+        let text = self
+            .field(value, key)?
+            .as_str()
+            .ok_or_else(|| self.bad(key))?;
+        u64::from_str_radix(text, 16)
+            .map(f64::from_bits)
+            .map_err(|_| self.bad(key))
     }
 }
 
@@ -140,12 +154,19 @@ mod tests {
             step: 7,
             micro_step: 21,
             updates: 6,
-            cursor: Cursor { epoch: 2, position: 5 },
+            cursor: Cursor {
+                epoch: 2,
+                position: 5,
+            },
             tokens: 12_345,
             n_skipped: 1,
             best: Some((4, 0.1 + 0.2)),
+            validated_at: Some(6),
             validations_since_best: 3,
-            window: LossSum { total: 1.0 / 3.0, tokens: 17 },
+            window: LossSum {
+                total: 1.0 / 3.0,
+                tokens: 17,
+            },
             grad_norm: f64::NAN,
             learning_rate: 1e-3,
             seconds: 1.5,

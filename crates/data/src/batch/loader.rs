@@ -46,7 +46,7 @@ pub struct LoaderSpec {
 }
 
 /// Where a loader is: the next batch is made from here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cursor {
     /// Epochs that are over.
     pub epoch: u64,

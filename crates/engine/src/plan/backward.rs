@@ -153,6 +153,13 @@ impl Planner<'_> {
             .collect();
         let mut later = Vec::new();
         let mut target = |v: ValueId| -> (SlotId, bool) {
+            if !self.needs_grad[v.0 as usize] {
+                // Computed together with the gradients that are wanted, and read by nobody.
+                return (
+                    self.slot(Content::Grad(v), &self.graph.ty(v).clone()),
+                    false,
+                );
+            }
             let (slot, accumulate) = self.grad_target(v);
             if !(accumulate && saves.replaces) {
                 return (slot, accumulate);

@@ -1,0 +1,393 @@
+//! The families of fresh models: their defaults, what they fix, and how they become a graph's spec.
+
+use tenon_base::yaml::Value;
+use tenon_base::{Error, Result};
+use tenon_data::Tokenizer;
+use tenon_models::spec::{Activation, CustomSpec, Gpt2Spec, LlamaSpec, Spec};
+
+use super::super::judge::Judge;
+use super::super::section::Section;
+
+/// The sizes of a fresh model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Architecture {
+    /// Rows of the token embedding; `None` until the tokenizer is known, which decides it.
+    pub vocab_size: Option<usize>,
+    /// Longest sequence in tokens.
+    pub max_seq_len: usize,
+    /// Blocks.
+    pub n_blocks: usize,
+    /// Attention heads.
+    pub n_heads: usize,
+    /// Width of the stream.
+    pub d_model: usize,
+    /// Width of the feed-forward layer.
+    pub d_ffn: usize,
+    /// What only this family has.
+    pub family: Family,
+}
+
+/// A family with the choices that it offers beyond the sizes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Family {
+    /// `custom_transformer`.
+    Custom,
+    /// GPT-2.
+    Gpt2(Gpt2Shape),
+    /// Llama.
+    Llama(LlamaShape),
+}
+
+/// The choices of GPT-2 beyond the sizes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gpt2Shape {
+    /// Between the two feed-forward matrices.
+    pub activation: Activation,
+    /// Added to the variance in layer norms.
+    pub norm_eps: f64,
+    /// Whether the head is the token embedding.
+    pub tie_embeddings: bool,
+    /// Standard deviation of fresh weights.
+    pub init_std: f64,
+}
+
+/// The choices of Llama beyond the sizes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LlamaShape {
+    /// Key and value heads.
+    pub n_kv_heads: usize,
+    /// Width of a head.
+    pub head_dim: usize,
+    /// Added to the mean square in RMS norms.
+    pub norm_eps: f64,
+    /// Base of the rotary angles.
+    pub rope_theta: f64,
+    /// Whether the head is the token embedding.
+    pub tie_embeddings: bool,
+    /// Standard deviation of fresh weights.
+    pub init_std: f64,
+}
+
+/// What `tenon models ls` says of a family, and the sizes of a model whose configuration gives
+/// none.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FamilyInfo {
+    /// The word in `model.family`.
+    pub name: &'static str,
+    /// `model_type` in `config.json`.
+    pub model_type: &'static str,
+    /// What it is, as a fragment.
+    pub doc: &'static str,
+    /// Longest sequence in tokens.
+    pub max_seq_len: usize,
+    /// Blocks.
+    pub n_blocks: usize,
+    /// Attention heads.
+    pub n_heads: usize,
+    /// Width of the stream.
+    pub d_model: usize,
+    /// What the family decides itself, with its value; a configuration may repeat it.
+    fixed: &'static [(&'static str, Fixed)],
+}
+
+/// What a family says of a key that it does not leave open.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fixed {
+    Number(f64),
+    Flag(bool),
+    Word(&'static str),
+    /// The family has nothing of the kind.
+    Absent,
+}
+
+impl FamilyInfo {
+    /// Every family, in the order of the documentation.
+    pub const ALL: &'static [FamilyInfo] = &[
+        FamilyInfo {
+            name: "custom",
+            model_type: "custom_transformer",
+            doc: "post-norm transformer, learned positions, erf GELU, no biases",
+            max_seq_len: 128,
+            n_blocks: 8,
+            n_heads: 4,
+            d_model: 128,
+            fixed: &[
+                ("model.activation", Fixed::Word("gelu")),
+                ("model.norm_eps", Fixed::Number(1e-5)),
+                ("model.tie_embeddings", Fixed::Flag(false)),
+                ("model.dropout", Fixed::Number(0.0)),
+                ("model.init_std", Fixed::Absent),
+                ("model.n_kv_heads", Fixed::Absent),
+                ("model.head_dim", Fixed::Absent),
+                ("model.rope_theta", Fixed::Absent),
+            ],
+        },
+        FamilyInfo {
+            name: "gpt2",
+            model_type: "gpt2",
+            doc: "pre-norm transformer, learned positions, tied embeddings",
+            max_seq_len: 1024,
+            n_blocks: 12,
+            n_heads: 12,
+            d_model: 768,
+            fixed: &[
+                ("model.n_kv_heads", Fixed::Absent),
+                ("model.head_dim", Fixed::Absent),
+                ("model.rope_theta", Fixed::Absent),
+            ],
+        },
+        FamilyInfo {
+            name: "llama",
+            model_type: "llama",
+            doc: "RMS norm, rotary positions, SwiGLU, shared key and value heads",
+            max_seq_len: 1024,
+            n_blocks: 12,
+            n_heads: 12,
+            d_model: 768,
+            fixed: &[("model.activation", Fixed::Word("silu"))],
+        },
+    ];
+
+    fn of(name: &str) -> &'static FamilyInfo {
+        let found = FamilyInfo::ALL.iter().find(|info| info.name == name);
+        found.unwrap_or(&FamilyInfo::ALL[0])
+    }
+}
+
+pub(super) fn resolve(judge: &mut Judge) -> Architecture {
+    let info = FamilyInfo::of(judge.values.str("model.family").unwrap_or("custom"));
+    if judge.fine(&["model.family"]) {
+        fixed_keys(judge, info);
+    }
+    let size = |key: &str, default: usize| judge.values.size(key).unwrap_or(default);
+    let n_heads = size("model.n_heads", info.n_heads);
+    let d_model = size("model.d_model", info.d_model);
+    let d_ffn = match info.name {
+        "gpt2" => d_model.saturating_mul(4),
+        "llama" => d_model.saturating_mul(8).div_ceil(3).next_multiple_of(64),
+        _ => 128,
+    };
+    let architecture = Architecture {
+        vocab_size: judge.values.size("model.vocab_size"),
+        max_seq_len: size("model.max_seq_len", info.max_seq_len),
+        n_blocks: size("model.n_blocks", info.n_blocks),
+        n_heads,
+        d_model,
+        d_ffn: size("model.d_ffn", d_ffn),
+        family: match info.name {
+            "gpt2" => Family::Gpt2(gpt2(judge)),
+            "llama" => Family::Llama(llama(judge, n_heads, d_model)),
+            _ => Family::Custom,
+        },
+    };
+    divisions(judge, &architecture);
+    architecture
+}
+
+/// A key that the family decides itself may only repeat what the family says.
+fn fixed_keys(judge: &mut Judge, info: &FamilyInfo) {
+    for &(key, fixed) in info.fixed {
+        let Some(value) = judge.values.any(key).filter(|_| judge.values.is_set(key)) else {
+            continue;
+        };
+        let (agrees, says) = match (fixed, value) {
+            (Fixed::Number(x), Value::Float(y)) => (x == y, format!("is {x}")),
+            (Fixed::Flag(x), Value::Bool(y)) => (x == y, format!("is {x}")),
+            (Fixed::Word(x), Value::Str(y)) => (x == y, format!("is `{x}`")),
+            _ => (false, "does not exist".to_owned()),
+        };
+        if !agrees {
+            let message = format!("`{key}` {says} in models of the family `{}`", info.name);
+            judge.fault(
+                key,
+                message,
+                "",
+                "remove the key, or choose another `model.family`",
+            );
+        }
+    }
+}
+
+fn gpt2(judge: &Judge) -> Gpt2Shape {
+    let activation = match judge.values.str("model.activation") {
+        Some("gelu") => Activation::Gelu,
+        Some("relu") => Activation::Relu,
+        Some("silu") => Activation::Silu,
+        _ => Activation::GeluNew,
+    };
+    Gpt2Shape {
+        activation,
+        norm_eps: judge.values.float("model.norm_eps").unwrap_or(1e-5),
+        tie_embeddings: judge.values.bool("model.tie_embeddings").unwrap_or(true),
+        init_std: judge.values.float("model.init_std").unwrap_or(0.02),
+    }
+}
+
+fn llama(judge: &Judge, n_heads: usize, d_model: usize) -> LlamaShape {
+    let head_dim = d_model.checked_div(n_heads).unwrap_or_default();
+    LlamaShape {
+        n_kv_heads: judge.values.size("model.n_kv_heads").unwrap_or(n_heads),
+        head_dim: judge.values.size("model.head_dim").unwrap_or(head_dim),
+        norm_eps: judge.values.float("model.norm_eps").unwrap_or(1e-5),
+        rope_theta: judge.values.float("model.rope_theta").unwrap_or(1e4),
+        tie_embeddings: judge.values.bool("model.tie_embeddings").unwrap_or(false),
+        init_std: judge.values.float("model.init_std").unwrap_or(0.02),
+    }
+}
+
+/// Sizes that must divide each other.
+fn divisions(judge: &mut Judge, sizes: &Architecture) {
+    let (n_heads, d_model) = (sizes.n_heads, sizes.d_model);
+    let own_head_dim = judge.values.is_set("model.head_dim") || !judge.fine(&["model.head_dim"]);
+    if !own_head_dim
+        && judge.fine(&["model.family", "model.d_model", "model.n_heads"])
+        && !d_model.is_multiple_of(n_heads)
+    {
+        let key = written(judge, &["model.d_model", "model.n_heads"]);
+        let message =
+            format!("`model.d_model` {d_model} is not a multiple of `model.n_heads` {n_heads}");
+        let below = d_model / n_heads * n_heads;
+        let label = match below {
+            0 => format!("the nearest multiple is {n_heads}"),
+            _ => format!("the nearest multiples are {below} and {}", below + n_heads),
+        };
+        judge.fault(key, message, &label, "");
+    }
+    let Family::Llama(shape) = &sizes.family else {
+        return;
+    };
+    if judge.fine(&["model.n_heads", "model.n_kv_heads"])
+        && !n_heads.is_multiple_of(shape.n_kv_heads)
+    {
+        let message = format!(
+            "`model.n_heads` {n_heads} is not a multiple of `model.n_kv_heads` {}",
+            shape.n_kv_heads
+        );
+        let key = written(judge, &["model.n_kv_heads", "model.n_heads"]);
+        judge.fault(key, message, "", "");
+    }
+    let divides = own_head_dim || d_model.is_multiple_of(n_heads);
+    if judge.fine(&["model.d_model", "model.n_heads", "model.head_dim"])
+        && divides
+        && !shape.head_dim.is_multiple_of(2)
+    {
+        let message = format!("`model.head_dim` {} is odd", shape.head_dim);
+        let key = written(judge, &["model.head_dim", "model.d_model", "model.n_heads"]);
+        judge.fault(key, message, "rotary positions turn pairs", "");
+    }
+}
+
+/// The first of the keys that the user wrote, or the first.
+fn written<'k>(judge: &Judge, keys: &[&'k str]) -> &'k str {
+    let set = keys.iter().find(|key| judge.values.is_set(key));
+    set.unwrap_or(&keys[0])
+}
+
+fn activation_name(activation: Activation) -> &'static str {
+    match activation {
+        Activation::GeluNew => "gelu_new",
+        Activation::Gelu => "gelu",
+        Activation::Relu => "relu",
+        Activation::Silu => "silu",
+    }
+}
+
+impl Family {
+    /// The word in `model.family`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Family::Custom => "custom",
+            Family::Gpt2(_) => "gpt2",
+            Family::Llama(_) => "llama",
+        }
+    }
+}
+
+impl Architecture {
+    /// The spec of the model for a tokenizer; validated.
+    ///
+    /// # Errors
+    /// `Usage` when `vocab_size` is less than the tokenizer's.
+    pub fn spec(&self, tokenizer: &dyn Tokenizer) -> Result<Spec> {
+        let n_ids = tokenizer.vocab_size();
+        let vocab_size = self.vocab_size.unwrap_or(n_ids);
+        if vocab_size < n_ids {
+            let message =
+                format!("`model.vocab_size` {vocab_size} is less than the tokenizer's {n_ids} ids");
+            return Err(Error::usage(message).hint("leave `model.vocab_size` out"));
+        }
+        let specials = tokenizer.specials();
+        let (bos_id, eos_ids) = (specials.bos, specials.eos.into_iter().collect());
+        let spec = match &self.family {
+            Family::Custom => Spec::Custom(CustomSpec {
+                vocab_size,
+                max_seq_len: self.max_seq_len,
+                n_blocks: self.n_blocks,
+                n_heads: self.n_heads,
+                d_model: self.d_model,
+                d_ffn: self.d_ffn,
+            }),
+            Family::Gpt2(shape) => Spec::Gpt2(Gpt2Spec {
+                vocab_size,
+                n_positions: self.max_seq_len,
+                d_model: self.d_model,
+                n_layers: self.n_blocks,
+                n_heads: self.n_heads,
+                d_ffn: self.d_ffn,
+                activation: shape.activation,
+                norm_eps: shape.norm_eps,
+                tie_embeddings: shape.tie_embeddings,
+                bos_id,
+                eos_ids,
+                initializer_range: shape.init_std,
+            }),
+            Family::Llama(shape) => Spec::Llama(LlamaSpec {
+                vocab_size,
+                max_positions: self.max_seq_len,
+                d_model: self.d_model,
+                n_layers: self.n_blocks,
+                n_heads: self.n_heads,
+                n_kv_heads: shape.n_kv_heads,
+                head_dim: shape.head_dim,
+                d_ffn: self.d_ffn,
+                norm_eps: shape.norm_eps,
+                rope_theta: shape.rope_theta,
+                tie_embeddings: shape.tie_embeddings,
+                attention_bias: false,
+                mlp_bias: false,
+                bos_id,
+                eos_ids,
+                initializer_range: shape.init_std,
+            }),
+        };
+        spec.validate()?;
+        Ok(spec)
+    }
+
+    pub(super) fn write(&self, section: &mut Section) {
+        section.text("family", self.family.name());
+        section.int_or_absent("vocab_size", self.vocab_size);
+        section.int("max_seq_len", self.max_seq_len);
+        section.int("n_blocks", self.n_blocks);
+        section.int("n_heads", self.n_heads);
+        section.int("d_model", self.d_model);
+        section.int("d_ffn", self.d_ffn);
+        match &self.family {
+            Family::Custom => {}
+            Family::Gpt2(shape) => {
+                section.text("activation", activation_name(shape.activation));
+                section.float("norm_eps", shape.norm_eps);
+                section.bool("tie_embeddings", shape.tie_embeddings);
+                section.float("init_std", shape.init_std);
+            }
+            Family::Llama(shape) => {
+                section.int("n_kv_heads", shape.n_kv_heads);
+                section.int("head_dim", shape.head_dim);
+                section.float("norm_eps", shape.norm_eps);
+                section.float("rope_theta", shape.rope_theta);
+                section.bool("tie_embeddings", shape.tie_embeddings);
+                section.float("init_std", shape.init_std);
+            }
+        }
+    }
+}

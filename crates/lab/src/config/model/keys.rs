@@ -1,0 +1,144 @@
+//! The keys of section `model`.
+
+use tenon_base::config::{DefaultValue, Key, Type};
+use tenon_models::spec::{CONTEXT_MAX, HEADS_MAX, LAYERS_MAX, VOCAB_MAX, WIDTH_MAX};
+
+const fn size(max: usize) -> Type {
+    Type::int(1, max as i64)
+}
+
+pub(in crate::config) const KEYS: &[Key] = &[
+    Key::new(
+        "model.family",
+        Type::Enum(&["custom", "gpt2", "llama"]),
+        DefaultValue::Derived("`custom`; with `model.from`, that model's"),
+        "Which kind of transformer a fresh model is: `custom` (post-norm, learned positions, no \
+         biases, erf GELU), `gpt2` (pre-norm, learned positions) or `llama` (RMS norm, rotary \
+         positions, gated feed-forward).",
+    ),
+    Key::new(
+        "model.from",
+        Type::Str,
+        DefaultValue::Optional,
+        "Model whose weights training starts from: a run, a model folder or a name at the hub. \
+         Family and sizes are then that model's and may not be given.",
+    ),
+    Key::new(
+        "model.vocab_size",
+        size(VOCAB_MAX),
+        DefaultValue::Derived("the tokenizer's"),
+        "Rows of the token embedding; at least the tokenizer's number of ids.",
+    ),
+    Key::new(
+        "model.max_seq_len",
+        size(CONTEXT_MAX),
+        DefaultValue::Derived("128 (custom), 1024 (gpt2, llama)"),
+        "Longest sequence in tokens.",
+    ),
+    Key::new(
+        "model.n_blocks",
+        size(LAYERS_MAX),
+        DefaultValue::Derived("8 (custom), 12 (gpt2, llama)"),
+        "Transformer blocks.",
+    )
+    .aliases(&["model.n_layers"]),
+    Key::new(
+        "model.n_heads",
+        size(HEADS_MAX),
+        DefaultValue::Derived("4 (custom), 12 (gpt2, llama)"),
+        "Attention heads of a block.",
+    ),
+    Key::new(
+        "model.n_kv_heads",
+        size(HEADS_MAX),
+        DefaultValue::Derived("`model.n_heads`"),
+        "Key and value heads, each shared by equally many query heads. Llama only.",
+    ),
+    Key::new(
+        "model.head_dim",
+        size(WIDTH_MAX),
+        DefaultValue::Derived("`model.d_model / model.n_heads`"),
+        "Width of a head, even. Llama only.",
+    ),
+    Key::new(
+        "model.d_model",
+        size(WIDTH_MAX),
+        DefaultValue::Derived("128 (custom), 768 (gpt2, llama)"),
+        "Width of the residual stream.",
+    ),
+    Key::new(
+        "model.d_ffn",
+        size(WIDTH_MAX),
+        DefaultValue::Derived(
+            "128 (custom), 4·d_model (gpt2), 8/3·d_model up to a multiple of 64 (llama)",
+        ),
+        "Width of the feed-forward layer.",
+    ),
+    Key::new(
+        "model.activation",
+        Type::Enum(&["gelu_new", "gelu", "relu", "silu"]),
+        DefaultValue::Derived("`gelu` (custom), `gelu_new` (gpt2), `silu` (llama)"),
+        "Activation of the feed-forward layer; `gelu` is the erf form, `gelu_new` the tanh form. \
+         A choice for gpt2 only.",
+    ),
+    Key::new(
+        "model.norm_eps",
+        Type::POSITIVE,
+        DefaultValue::Derived("1e-5"),
+        "Added to the variance (mean square for llama) in norms. Fixed for custom.",
+    ),
+    Key::new(
+        "model.rope_theta",
+        Type::POSITIVE,
+        DefaultValue::Derived("10000"),
+        "Base of the rotary angles. Llama only.",
+    ),
+    Key::new(
+        "model.tie_embeddings",
+        Type::Bool,
+        DefaultValue::Derived("true for gpt2, false for llama and custom"),
+        "Whether the output projection is the token embedding. Custom always has two.",
+    ),
+    Key::new(
+        "model.init_std",
+        Type::NON_NEGATIVE,
+        DefaultValue::Derived("0.02 (gpt2, llama); custom uses `√(1/d_model)`"),
+        "Standard deviation of fresh weights. Fixed for custom.",
+    ),
+    Key::new(
+        "model.dropout",
+        Type::BELOW_ONE,
+        DefaultValue::Float(0.0),
+        "Probability of dropping an activation in training. Custom has none.",
+    ),
+    Key::new(
+        "model.dtype",
+        Type::Str,
+        DefaultValue::Str("f32"),
+        "Number format of weights and computation: `f32` or `f64`.",
+    ),
+    Key::new(
+        "model.device",
+        Type::Enum(&["auto", "cpu"]),
+        DefaultValue::Str("auto"),
+        "Where it is computed. There is only the CPU.",
+    ),
+];
+
+/// The keys that an existing model answers.
+pub(super) const SHAPE: &[&str] = &[
+    "model.family",
+    "model.vocab_size",
+    "model.max_seq_len",
+    "model.n_blocks",
+    "model.n_heads",
+    "model.n_kv_heads",
+    "model.head_dim",
+    "model.d_model",
+    "model.d_ffn",
+    "model.activation",
+    "model.norm_eps",
+    "model.rope_theta",
+    "model.tie_embeddings",
+    "model.init_std",
+];

@@ -1,0 +1,254 @@
+//! From the tensors that a caller gives to one packed batch.
+
+use std::collections::BTreeMap;
+
+use tenon_base::suggest;
+use tenon_base::{Error, Result};
+use tenon_engine::exec::IGNORE;
+
+/// A tensor of integers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IntTensor {
+    /// Outermost dimension first.
+    pub shape: Vec<usize>,
+    /// Row by row.
+    pub values: Vec<i64>,
+}
+
+/// Sequences one after the other, without padding.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Packed {
+    /// `B` and `T` of the given tensors.
+    pub rows_columns: [usize; 2],
+    /// For each packed token, its place `row·T + column` in the given tensors.
+    pub places: Vec<usize>,
+    /// Token ids `[N]`.
+    pub ids: Vec<i32>,
+    /// Positions `[N]`.
+    pub positions: Vec<i32>,
+    /// Bounds `[S+1]`; no sequence is empty.
+    pub cu_seqlens: Vec<i32>,
+    /// The next token's label, or −100, `[N]`; absent when no labels were given.
+    pub targets: Option<Vec<i32>>,
+}
+
+/// The largest numbers that a model accepts.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Ids and labels are below.
+    pub vocab_size: usize,
+    /// Positions are below.
+    pub context_len: usize,
+}
+
+const IDS: &str = "input_ids";
+const MASK: &str = "attention_mask";
+const LABELS: &str = "labels";
+const POSITIONS: &str = "position_ids";
+const BOUNDS: &str = "cu_seqlens";
+
+/// Packs `input_ids [B, T]` with the optional `attention_mask`, `labels` and `position_ids` (`[B,
+/// T]` each), or `input_ids [1, T]` with `cu_seqlens [n+1]` in place of a mask.
+///
+/// A token with mask 0 is left out: since queries see earlier tokens of their own row alone, that
+/// is what a mask means. Positions count columns from a row's first token with mask 1, or are those
+/// given. The target of a token is the label of the next column; the first token of a sequence is
+/// nobody's target. What padding cannot mean (a label on it, a label that only a masked token could
+/// predict) is an error that names row and column.
+pub fn pack(inputs: &BTreeMap<String, IntTensor>, bounds: Bounds) -> Result<Packed> {
+    let known = [IDS, MASK, LABELS, POSITIONS, BOUNDS];
+    if let Some(name) = inputs.keys().find(|name| !known.contains(&name.as_str())) {
+        let error = Error::data(format!("the model takes no input `{name}`"));
+        return Err(match suggest::nearest(name, known) {
+            Some(near) => error.hint(format!("did you mean `{near}`?")),
+            None => error.hint(format!(
+                "it takes {}",
+                known.map(|k| format!("`{k}`")).join(", ")
+            )),
+        });
+    }
+    let ids = inputs
+        .get(IDS)
+        .ok_or_else(|| Error::data(format!("the input `{IDS}` is missing")))?;
+    let &[n_rows, n_columns] = ids.shape.as_slice() else {
+        let shape = &ids.shape;
+        return Err(Error::data(format!(
+            "`{IDS}` has shape {shape:?} instead of [B, T]"
+        )));
+    };
+    let same_shape = |name: &str| match inputs.get(name) {
+        Some(tensor) if tensor.shape != ids.shape => Err(Error::data(format!(
+            "`{name}` has shape {:?}, `{IDS}` has {:?}",
+            tensor.shape, ids.shape
+        ))),
+        given => Ok(given.map(|tensor| tensor.values.as_slice())),
+    };
+    let grid = Grid {
+        ids: &ids.values,
+        mask: same_shape(MASK)?,
+        labels: same_shape(LABELS)?,
+        positions: same_shape(POSITIONS)?,
+        n_columns,
+        bounds,
+    };
+    let mut packed = Packed {
+        rows_columns: [n_rows, n_columns],
+        cu_seqlens: vec![0],
+        targets: grid.labels.map(|_| Vec::new()),
+        ..Packed::default()
+    };
+    match inputs.get(BOUNDS) {
+        None => {
+            for row in 0..n_rows {
+                grid.add(row * n_columns..(row + 1) * n_columns, &mut packed)?;
+            }
+        }
+        Some(given) => {
+            for sequence in sequences(given, ids, grid.mask.is_some())?.windows(2) {
+                grid.add(sequence[0]..sequence[1], &mut packed)?;
+            }
+        }
+    }
+    Ok(packed)
+}
+
+/// Checks the bounds of packed sequences.
+fn sequences(given: &IntTensor, ids: &IntTensor, masked: bool) -> Result<Vec<usize>> {
+    let wrong = |what: String| Err(Error::data(format!("`{BOUNDS}` {what}")));
+    if masked {
+        return wrong(format!("and `{MASK}` exclude each other"));
+    }
+    if ids.shape[0] != 1 {
+        return wrong(format!("needs `{IDS}` of one row, not {:?}", ids.shape));
+    }
+    if given.shape.len() != 1 {
+        return wrong(format!("has shape {:?} instead of [n+1]", given.shape));
+    }
+    let n_tokens = ids.shape[1] as i64;
+    let (first, last) = (given.values.first(), given.values.last());
+    if first != Some(&0) || last != Some(&n_tokens) {
+        return wrong(format!(
+            "must go from 0 to the {n_tokens} tokens of `{IDS}`"
+        ));
+    }
+    if let Some(i) = given.values.windows(2).position(|pair| pair[0] > pair[1]) {
+        return wrong(format!("falls after its element {i}"));
+    }
+    // Rising from 0 to a usize, every element is one.
+    Ok(given.values.iter().map(|&bound| bound as usize).collect())
+}
+
+/// The given tensors, `[B, T]` each.
+struct Grid<'a> {
+    ids: &'a [i64],
+    mask: Option<&'a [i64]>,
+    labels: Option<&'a [i64]>,
+    positions: Option<&'a [i64]>,
+    n_columns: usize,
+    bounds: Bounds,
+}
+
+impl Grid<'_> {
+    /// Adds one sequence, which lies at these places.
+    fn add(&self, sequence: std::ops::Range<usize>, packed: &mut Packed) -> Result<()> {
+        let start = packed.places.len();
+        let mut first = None;
+        let mut hidden = false;
+        for place in sequence.clone() {
+            let real = self.is_real(place)?;
+            self.check_label(place, real, first.is_some() && hidden)?;
+            hidden = !real;
+            if hidden {
+                continue;
+            }
+            let first = *first.get_or_insert(place);
+            packed.places.push(place);
+            packed.ids.push(self.id(IDS, self.ids, place)?);
+            packed.positions.push(self.position(place, first)?);
+            let next = place + 1;
+            if let (Some(targets), Some(labels)) = (&mut packed.targets, self.labels) {
+                targets.push(match sequence.contains(&next) {
+                    true => self.label(labels, next)?,
+                    false => IGNORE,
+                });
+            }
+        }
+        if packed.places.len() > start {
+            let end = i32::try_from(packed.places.len());
+            let end = end.map_err(|_| Error::data("the batch has more than 2^31 tokens"))?;
+            packed.cu_seqlens.push(end);
+        }
+        Ok(())
+    }
+
+    fn is_real(&self, place: usize) -> Result<bool> {
+        match self.mask.map_or(1, |mask| mask[place]) {
+            0 => Ok(false),
+            1 => Ok(true),
+            other => Err(self.error(MASK, place, &format!("holds {other}, neither 0 nor 1"))),
+        }
+    }
+
+    fn id(&self, name: &str, values: &[i64], place: usize) -> Result<i32> {
+        let (value, end) = (values[place], self.bounds.vocab_size);
+        below(value, end).ok_or_else(|| {
+            self.error(
+                name,
+                place,
+                &format!("holds {value}, outside the vocabulary of {end}"),
+            )
+        })
+    }
+
+    fn position(&self, place: usize, first: usize) -> Result<i32> {
+        let value = match self.positions {
+            Some(positions) => positions[place],
+            None => (place - first) as i64,
+        };
+        let end = self.bounds.context_len;
+        below(value, end).ok_or_else(|| {
+            let name = self.positions.map_or(IDS, |_| POSITIONS);
+            let what = format!("has position {value}, outside the model's context of {end}");
+            self.error(name, place, &what)
+        })
+    }
+
+    fn label(&self, labels: &[i64], place: usize) -> Result<i32> {
+        match labels[place] == i64::from(IGNORE) {
+            true => Ok(IGNORE),
+            false => self.id(LABELS, labels, place),
+        }
+    }
+
+    /// A label counts only on a real token, behind one that can predict it; the first real token of
+    /// a sequence has no predecessor, and its label is never used.
+    fn check_label(&self, place: usize, real: bool, behind_hole: bool) -> Result<()> {
+        let Some(labels) = self.labels else {
+            return Ok(());
+        };
+        if self.label(labels, place)? == IGNORE {
+            return Ok(());
+        }
+        if !real {
+            let hint = "padding has the label -100";
+            return Err(self
+                .error(LABELS, place, "counts, but its token is masked")
+                .hint(hint));
+        }
+        if behind_hole {
+            let what = "counts, but the token that would predict it is masked";
+            return Err(self.error(LABELS, place, what));
+        }
+        Ok(())
+    }
+
+    fn error(&self, name: &str, place: usize, what: &str) -> Error {
+        let (row, column) = (place / self.n_columns, place % self.n_columns);
+        Error::data(format!("`{name}` at row {row}, column {column} {what}"))
+    }
+}
+
+fn below(value: i64, end: usize) -> Option<i32> {
+    let index = usize::try_from(value).ok().filter(|&index| index < end)?;
+    i32::try_from(index).ok()
+}

@@ -1,0 +1,244 @@
+//! One run of a model over a packed batch.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tenon_base::{Error, Result};
+use tenon_engine::{DType, Executor, Extent, Graph, Kernels, LossSum, PlanOptions};
+
+use super::pack::{Bounds, IntTensor, Packed, pack};
+use crate::folder::Folder;
+use crate::net::Outputs;
+use crate::spec::Spec;
+use crate::weights::{Weights, decode, encode};
+
+/// A model to run.
+#[derive(Clone, Copy, Debug)]
+pub struct Model<'a> {
+    /// What it is.
+    pub spec: &'a Spec,
+    /// Its parameters.
+    pub weights: &'a Weights,
+    /// What `{prefix}` stands for in the names of gradients.
+    pub prefix: &'a str,
+}
+
+impl<'a> Model<'a> {
+    /// A model whose tensors have the names that we write.
+    pub fn new(spec: &'a Spec, weights: &'a Weights) -> Self {
+        let prefix = spec.table().prefixes[0];
+        Model {
+            spec,
+            weights,
+            prefix,
+        }
+    }
+
+    /// A model that was read, with the names of its file.
+    pub fn of(folder: &'a Folder) -> Self {
+        Model {
+            spec: &folder.config.spec,
+            weights: &folder.weights,
+            prefix: folder.prefix,
+        }
+    }
+}
+
+/// What a prediction is to hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// In which type everything is computed and returned.
+    pub dtype: DType,
+    /// Whether gradients of the mean loss are wanted; they need labels.
+    pub grads: bool,
+}
+
+/// A named tensor of a prediction.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Output {
+    /// `logits`, `hidden_states.N`, `loss` or `grad.<name in the hub's file>`.
+    pub name: String,
+    /// Outermost dimension first.
+    pub shape: Vec<usize>,
+    /// Elements of the prediction's type, little-endian.
+    pub bytes: Vec<u8>,
+}
+
+/// What a model computed.
+#[derive(Clone, Debug)]
+pub struct Prediction {
+    /// The type of all elements.
+    pub dtype: DType,
+    /// `logits [B, T, V]`, `hidden_states.N [B, T, D]` (0 at padding), `loss [1]`, gradients.
+    pub outputs: Vec<Output>,
+    /// The loss as a sum, when labels were given.
+    pub loss: Option<LossSum>,
+    /// Tokens that ran.
+    pub tokens: usize,
+    /// Sequences that ran.
+    pub sequences: usize,
+}
+
+impl Prediction {
+    /// The values of an output.
+    pub fn values(&self, name: &str) -> Option<Vec<f64>> {
+        let output = self.outputs.iter().find(|output| output.name == name)?;
+        Some(decode(self.dtype, &output.bytes))
+    }
+}
+
+/// Runs a model on the inputs of [`pack`]. Without a single real token there is nothing to run, and
+/// the outputs are 0.
+///
+/// Errors are of kind data: what [`pack`] refuses, and labels of which none counts.
+///
+/// # Panics
+/// When the weights are not those of the model.
+pub fn predict(
+    model: Model<'_>,
+    inputs: &BTreeMap<String, IntTensor>,
+    options: Options,
+    device: Box<dyn Kernels>,
+) -> Result<Prediction> {
+    let bounds = Bounds {
+        vocab_size: model.spec.vocab_size(),
+        context_len: model.spec.context_len(),
+    };
+    let packed = pack(inputs, bounds)?;
+    let counted = |targets: &Vec<i32>| targets.iter().any(|&target| target >= 0);
+    match &packed.targets {
+        Some(targets) if !counted(targets) => {
+            let error = Error::data("no label counts, so there is no mean loss");
+            return Err(error.hint("leave `labels` out, or give one token after the first a label"));
+        }
+        None if options.grads => {
+            return Err(Error::data(
+                "gradients are those of the loss, which needs `labels`",
+            ));
+        }
+        _ => {}
+    }
+    // Only as many rotary angles as the batch needs.
+    let last = packed.positions.iter().max().map_or(0, |&p| p as usize);
+    let spec = model.spec.with_rotary_positions(last + 1);
+    let graph = Arc::new(spec.graph(&Outputs::inspecting(packed.targets.is_some())));
+    if packed.places.is_empty() {
+        let outputs = row_outputs(&graph, &packed, options.dtype, |_| Vec::new());
+        return Ok(prediction(options.dtype, outputs, &packed, None));
+    }
+    let capacity = Extent {
+        tokens: packed.places.len(),
+        seqs: packed.cu_seqlens.len() - 1,
+    };
+    let plan = match options.grads {
+        true => PlanOptions::training(options.dtype, capacity, 0),
+        false => PlanOptions::inference(options.dtype, capacity),
+    };
+    let mut exec = Executor::new(graph.clone(), plan, device);
+    model.weights.write(&mut exec);
+    set_batch(&mut exec, &packed);
+    exec.forward();
+    if options.grads {
+        exec.backward();
+    }
+    let mut outputs = row_outputs(&graph, &packed, options.dtype, |name| {
+        exec.read_output(name).unwrap_or_default()
+    });
+    let loss = packed.targets.is_some().then(|| exec.loss());
+    if let Some(mean) = loss.and_then(|loss| loss.mean()) {
+        outputs.push(Output {
+            name: "loss".to_owned(),
+            shape: vec![1],
+            bytes: encode(options.dtype, [mean].into_iter()),
+        });
+    }
+    if let (true, Some(loss)) = (options.grads, loss) {
+        outputs.extend(grads(model, &mut exec, loss.tokens, options.dtype)?);
+    }
+    Ok(prediction(options.dtype, outputs, &packed, loss))
+}
+
+fn prediction(
+    dtype: DType,
+    outputs: Vec<Output>,
+    packed: &Packed,
+    loss: Option<LossSum>,
+) -> Prediction {
+    Prediction {
+        dtype,
+        outputs,
+        loss,
+        tokens: packed.places.len(),
+        sequences: packed.cu_seqlens.len() - 1,
+    }
+}
+
+/// Gives an executor a batch, as far as its graph asks.
+pub(crate) fn set_batch(exec: &mut Executor, packed: &Packed) {
+    let targets = packed.targets.as_deref().unwrap_or_default();
+    let inputs = [
+        ("input_ids", packed.ids.as_slice()),
+        ("positions", &packed.positions),
+        ("cu_seqlens", &packed.cu_seqlens),
+        ("targets", targets),
+    ];
+    for (name, values) in inputs {
+        if exec.has_input(name) {
+            exec.set_input(name, values);
+        }
+    }
+}
+
+/// The outputs of a graph at their places in `[B, T, …]`, 0 elsewhere.
+fn row_outputs(
+    graph: &Graph,
+    packed: &Packed,
+    dtype: DType,
+    mut read: impl FnMut(&str) -> Vec<f64>,
+) -> Vec<Output> {
+    let [b, t] = packed.rows_columns;
+    let mut outputs = Vec::with_capacity(graph.outputs.len());
+    for (name, value) in &graph.outputs {
+        let width = graph.ty(*value).shape.cols();
+        let row_bytes = width * dtype.bytes();
+        let mut bytes = vec![0; b * t * row_bytes];
+        for (row, &place) in read(name).chunks_exact(width).zip(&packed.places) {
+            let row = encode(dtype, row.iter().copied());
+            bytes[place * row_bytes..][..row_bytes].copy_from_slice(&row);
+        }
+        outputs.push(Output {
+            name: name.clone(),
+            shape: vec![b, t, width],
+            bytes,
+        });
+    }
+    outputs
+}
+
+/// Gradients of the mean loss under the hub's names. The executor holds those of the sum.
+fn grads(
+    model: Model<'_>,
+    exec: &mut Executor,
+    counted: usize,
+    dtype: DType,
+) -> Result<Vec<Output>> {
+    let table = model.spec.table();
+    let graph = exec.graph().clone();
+    let mut outputs = Vec::new();
+    for tensor in table.hub_tensors(&model.weights.targets(), model.prefix)? {
+        let ids = tensor
+            .parts
+            .iter()
+            .filter_map(|part| graph.find_param(part));
+        let parts: Option<Vec<Vec<f64>>> = ids.map(|id| exec.read_grad(id)).collect();
+        // A frozen parameter has no gradient, and so no key.
+        let Some(parts) = parts else { continue };
+        let mean = parts.iter().flatten().map(|sum| sum / counted as f64);
+        outputs.push(Output {
+            name: format!("grad.{}", tensor.name),
+            bytes: encode(dtype, mean),
+            shape: tensor.shape,
+        });
+    }
+    Ok(outputs)
+}

@@ -1,0 +1,111 @@
+//! Memory of plans: sound, tight, smaller with recomputation and with frozen parameters.
+
+use crate::small::{families, training, training_graph};
+use tenon_engine::check::check_placement;
+use tenon_engine::cpu::{Cpu, Isa};
+use tenon_engine::{DType, Extent, Graph, Plan, PlanOptions, Recompute};
+use tenon_models::net::{CacheOptions, Outputs};
+use tenon_models::spec::{Gpt2Spec, LlamaSpec, Spec};
+
+const LEVELS: [Recompute; 3] = [Recompute::None, Recompute::Selective, Recompute::Full];
+
+fn plan(graph: &Graph, options: PlanOptions) -> Plan {
+    Plan::new(graph, options, &Cpu::new(2, Isa::detect()))
+}
+
+/// The small models, and shapes of real ones; planning touches no memory of theirs.
+fn models() -> Vec<(Spec, Extent)> {
+    let [gpt2, llama, custom] = families();
+    let (Spec::Gpt2(g), Spec::Llama(l)) = (gpt2.clone(), llama.clone()) else {
+        panic!("the order of the families")
+    };
+    let wide = Spec::Gpt2(Gpt2Spec {
+        vocab_size: 50_257,
+        n_positions: 256,
+        d_model: 256,
+        n_layers: 6,
+        n_heads: 8,
+        d_ffn: 1024,
+        ..g
+    });
+    let deep = Spec::Llama(LlamaSpec {
+        vocab_size: 4096,
+        max_positions: 512,
+        d_model: 512,
+        n_layers: 16,
+        n_heads: 8,
+        n_kv_heads: 4,
+        head_dim: 64,
+        d_ffn: 1408,
+        ..l
+    });
+    let extent = |tokens, seqs| Extent { tokens, seqs };
+    vec![
+        (gpt2, extent(31, 3)),
+        (llama.clone(), extent(31, 3)),
+        (llama, extent(1, 1)),
+        (custom, extent(64, 2)),
+        (wide, extent(2048, 8)),
+        (deep.clone(), extent(2048, 4)),
+        (deep, extent(128, 1)),
+    ]
+}
+
+#[test]
+fn no_two_living_buffers_share_a_byte() {
+    for (spec, capacity) in models() {
+        for dropout in [0.0, 0.1] {
+            let graph = training_graph(&spec, dropout);
+            for recompute in LEVELS {
+                let options = PlanOptions {
+                    recompute,
+                    ..training(DType::F32, capacity)
+                };
+                let plan = plan(&graph, options);
+                check_placement(&plan, &graph)
+                    .unwrap_or_else(|e| panic!("{} {recompute:?}: {e}", spec.family()));
+            }
+        }
+        let cache = CacheOptions {
+            slots: 2,
+            capacity: 40,
+        };
+        for outputs in [
+            Outputs::inspecting(true),
+            Outputs::judging(),
+            Outputs::generating(cache),
+        ] {
+            let graph = spec.graph(&outputs);
+            let plan = plan(&graph, PlanOptions::inference(DType::F32, capacity));
+            check_placement(&plan, &graph).unwrap_or_else(|e| panic!("{}: {e}", spec.family()));
+        }
+    }
+}
+
+#[test]
+fn peaks_are_within_a_tenth_of_the_floor() {
+    for (spec, capacity) in models() {
+        let graph = training_graph(&spec, 0.1);
+        for recompute in LEVELS {
+            let options = PlanOptions {
+                recompute,
+                ..training(DType::F32, capacity)
+            };
+            let plan = plan(&graph, options);
+            let floor = plan.transient_floor_bytes();
+            let transient = plan.peak_bytes - plan.persistent_bytes;
+            println!(
+                "{} {capacity:?} {recompute:?}: persistent {} transient {transient} floor {floor} ({:.3})",
+                spec.family(),
+                plan.persistent_bytes,
+                transient as f64 / floor as f64,
+            );
+            assert!(transient >= floor, "the floor is one");
+            assert!(
+                transient * 10 <= floor * 11,
+                "{} {capacity:?} {recompute:?}",
+                spec.family()
+            );
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! Whole models: read, written, run, and compared with what the references computed.
+
+mod common;
+mod folder;
+mod packing;
+mod predict;

@@ -130,7 +130,15 @@ pub fn prepare(
         loss_floor,
     };
     let hub = hub_config(base, spec, dtype)?;
-    Ok(Prepared { config, hub, tokenizer, train, validation, weights, facts })
+    Ok(Prepared {
+        config,
+        hub,
+        tokenizer,
+        train,
+        validation,
+        weights,
+        facts,
+    })
 }
 
 /// A graph that is made for its list of parameters.
@@ -144,7 +152,10 @@ fn hub_config(base: Option<Folder>, spec: Spec, dtype: DType) -> Result<HubConfi
         _ => StoredType::F32,
     };
     match base {
-        Some(base) => Ok(HubConfig { dtype: Some(stored), ..base.config }),
+        Some(base) => Ok(HubConfig {
+            dtype: Some(stored),
+            ..base.config
+        }),
         None => HubConfig::new(spec, stored),
     }
 }
@@ -158,7 +169,10 @@ fn converted(weights: &Weights, dtype: DType) -> Weights {
         let bytes = tenon_models::weights::encode(dtype, values.into_iter());
         tenon_models::weights::Weight { bytes, ..w.clone() }
     });
-    Weights { dtype, tensors: tensors.collect() }
+    Weights {
+        dtype,
+        tensors: tensors.collect(),
+    }
 }
 
 fn starting_model(disk: &dyn Disk, name: &str) -> Result<Folder> {
@@ -187,18 +201,27 @@ fn rows(
             (name, rows, Some(corpus.entropy_nats))
         }
         DataSource::Named(_) | DataSource::Path(_) => {
-            let path = data.source.find(environment)?.expect("only the corpus has no place");
-            let options =
-                ReadOptions { column: data.text_column.clone(), documents: documents(data) };
+            let path = data
+                .source
+                .find(environment)?
+                .expect("only the corpus has no place");
+            let options = ReadOptions {
+                column: data.text_column.clone(),
+                documents: documents(data),
+            };
             let set = source::open(&path, &options)?;
-            (path.display().to_string(), split::train_validation(set, fraction, seed)?, None)
+            (
+                path.display().to_string(),
+                split::train_validation(set, fraction, seed)?,
+                None,
+            )
         }
     };
     if let Some(n) = data.subset_size {
-        rows.train = rows.train.subset(n.min(rows.train.len()))?;
+        rows.train = rows.train.subset(n)?;
     }
     if let Some(n) = data.val_subset_size {
-        rows.validation = rows.validation.subset(n.min(rows.validation.len()))?;
+        rows.validation = rows.validation.subset(n)?;
     }
     let is_whole = data.subset_size.is_none() && data.val_subset_size.is_none();
     Ok((source, rows, entropy.filter(|_| is_whole)))
@@ -232,13 +255,30 @@ fn loaders(
     let length_max = data.max_length.unwrap_or(spec.context_len());
     let batch_size = config.training.batch_size;
     let order = match data.shuffle {
-        true => Order::Shuffled { seed: config.training.seed },
+        true => Order::Shuffled {
+            seed: config.training.seed,
+        },
         false => Order::InOrder,
     };
     let partial = Partial::Keep;
     let layout = data.training_layout();
-    let train = Loader::new(train, LoaderSpec { layout, length_max, batch_size, order, partial })?;
+    let train = Loader::new(
+        train,
+        LoaderSpec {
+            layout,
+            length_max,
+            batch_size,
+            order,
+            partial,
+        },
+    )?;
     let (layout, order) = (data.validation_layout(), Order::InOrder);
-    let spec = LoaderSpec { layout, length_max, batch_size, order, partial };
+    let spec = LoaderSpec {
+        layout,
+        length_max,
+        batch_size,
+        order,
+        partial,
+    };
     Ok((train, Loader::new(validation, spec)?))
 }

@@ -30,12 +30,16 @@ pub fn settings(training: &TrainingConfig, total_steps: u64) -> Settings {
 /// How parameters move.
 pub fn optimizer(training: &TrainingConfig) -> Optimizer {
     match training.optimizer {
-        config::Optimizer::Sgd { momentum } => {
-            Optimizer::Sgd { momentum, weight_decay: training.weight_decay }
-        }
-        config::Optimizer::AdamW { beta1, beta2, eps } => {
-            Optimizer::AdamW { beta1, beta2, eps, weight_decay: training.weight_decay }
-        }
+        config::Optimizer::Sgd { momentum } => Optimizer::Sgd {
+            momentum,
+            weight_decay: training.weight_decay,
+        },
+        config::Optimizer::AdamW { beta1, beta2, eps } => Optimizer::AdamW {
+            beta1,
+            beta2,
+            eps,
+            weight_decay: training.weight_decay,
+        },
     }
 }
 
@@ -45,18 +49,36 @@ fn schedule(training: &TrainingConfig, total_steps: u64) -> Schedule {
         ScheduleShape::Constant => (Curve::Constant, base),
         ScheduleShape::Linear { min_learning_rate } => (Curve::Linear, min_learning_rate),
         ScheduleShape::Cosine { min_learning_rate } => (Curve::Cosine, min_learning_rate),
-        ScheduleShape::Wsd { min_learning_rate, decay_fraction } => {
-            (Curve::WarmupStableDecay { decay_fraction }, min_learning_rate)
-        }
+        ScheduleShape::Wsd {
+            min_learning_rate,
+            decay_fraction,
+        } => (
+            Curve::WarmupStableDecay { decay_fraction },
+            min_learning_rate,
+        ),
     };
     let warmup_steps = training.schedule.warmup.steps(total_steps);
-    Schedule { curve, base, min, warmup_steps, total_steps }
+    Schedule {
+        curve,
+        base,
+        min,
+        warmup_steps,
+        total_steps,
+    }
 }
 
 /// The loss of the training graph.
 pub fn loss(training: &TrainingConfig) -> LossOptions {
-    let TrainingConfig { label_smoothing, z_loss, .. } = *training;
-    LossOptions { label_smoothing, z_loss, rank: false }
+    let TrainingConfig {
+        label_smoothing,
+        z_loss,
+        ..
+    } = *training;
+    LossOptions {
+        label_smoothing,
+        z_loss,
+        rank: false,
+    }
 }
 
 /// The plan's recomputation.

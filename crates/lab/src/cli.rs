@@ -106,8 +106,8 @@ impl Command {
             Command::Runs(args) => runs::run(args, context),
             Command::Explain(args) => explain::run(args, context),
             Command::Models(args) => models::run(args, context),
-            Command::Train(_)
-            | Command::Eval(_)
+            Command::Train(args) => crate::train::run(args, context),
+            Command::Eval(_)
             | Command::Generate(_)
             | Command::Predict(_)
             | Command::Inspect(_)

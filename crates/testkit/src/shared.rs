@@ -7,7 +7,7 @@ use tenon_base::knobs::Environment;
 /// A file or folder of the shared data sets, or `None` (with the reason on stderr) when absent.
 ///
 /// Looks in `TENON_DATA`, then in `shared/data` beside the workspace. A test that gets `None`
-/// returns.
+/// returns; the line `skipped: …`, printed here, makes `.ci/run` count it as skipped.
 pub fn shared_data(name: &str) -> Option<PathBuf> {
     let named = data_folder();
     let beside = beside_workspace("data");

@@ -7,11 +7,12 @@ use tenon_base::knobs::Environment;
 /// A file or folder of the shared data sets, or `None` (with the reason on stderr) when absent.
 ///
 /// Looks in `TENON_DATA`, then in `shared/data` beside the workspace. A test that gets `None`
-/// returns.
+/// returns; the line `skipped: …`, printed here, makes `.ci/run` count it as skipped.
 pub fn shared_data(name: &str) -> Option<PathBuf> {
     let named = data_folder();
     let beside = beside_workspace("data");
-    find(name, named.into_iter().chain([beside]).collect())
+    let folders: Vec<PathBuf> = named.into_iter().chain([beside]).collect();
+    found_or_told(name, &folders)
 }
 
 /// A file or folder of the reference outputs, or `None` (with the reason on stderr) when absent.
@@ -21,13 +22,9 @@ pub fn shared_data(name: &str) -> Option<PathBuf> {
 pub fn shared_goldens(name: &str) -> Option<PathBuf> {
     let named = data_folder();
     let named = named.map(|data| data.with_file_name("goldens"));
-    find(
-        name,
-        named
-            .into_iter()
-            .chain([beside_workspace("goldens")])
-            .collect(),
-    )
+    let beside = beside_workspace("goldens");
+    let folders: Vec<PathBuf> = named.into_iter().chain([beside]).collect();
+    found_or_told(name, &folders)
 }
 
 fn data_folder() -> Option<PathBuf> {
@@ -39,19 +36,22 @@ fn beside_workspace(kind: &str) -> PathBuf {
     workspace.join("../shared").join(kind)
 }
 
-#[expect(
-    clippy::print_stderr,
-    reason = "a test that is passed over has to say why"
-)]
-fn find(name: &str, folders: Vec<PathBuf>) -> Option<PathBuf> {
-    let found = folders
-        .iter()
-        .map(|folder| folder.join(name))
-        .find(|path| path.exists());
+fn found_or_told(name: &str, folders: &[PathBuf]) -> Option<PathBuf> {
+    let found = find(name, folders);
     if found.is_none() {
-        eprintln!("skipped: `{name}` is in none of {folders:?}; set TENON_DATA to run it");
+        tell(name, folders);
     }
     found
+}
+
+#[expect(clippy::print_stderr, reason = "a test that is skipped has to say why")]
+fn tell(name: &str, folders: &[PathBuf]) {
+    eprintln!("skipped: `{name}` is in none of {folders:?}; set TENON_DATA to run it");
+}
+
+fn find(name: &str, folders: &[PathBuf]) -> Option<PathBuf> {
+    let mut paths = folders.iter().map(|folder| folder.join(name));
+    paths.find(|path| path.exists())
 }
 
 #[cfg(test)]
@@ -62,11 +62,11 @@ mod tests {
     fn the_first_folder_that_has_the_name_wins() {
         let first = tempfile::tempdir().unwrap();
         let second = tempfile::tempdir().unwrap();
-        let folders = || vec![first.path().to_owned(), second.path().to_owned()];
-        assert_eq!(find("x.csv", folders()), None);
+        let folders = [first.path().to_owned(), second.path().to_owned()];
+        assert_eq!(find("x.csv", &folders), None);
         std::fs::write(second.path().join("x.csv"), "a").unwrap();
-        assert_eq!(find("x.csv", folders()), Some(second.path().join("x.csv")));
+        assert_eq!(find("x.csv", &folders), Some(second.path().join("x.csv")));
         std::fs::write(first.path().join("x.csv"), "a").unwrap();
-        assert_eq!(find("x.csv", folders()), Some(first.path().join("x.csv")));
+        assert_eq!(find("x.csv", &folders), Some(first.path().join("x.csv")));
     }
 }

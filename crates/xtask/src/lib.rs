@@ -20,9 +20,12 @@ use tenon_base::Result;
 pub use problem::Problem;
 pub use rules::{ratchet, readme};
 
-/// The root folder of the checkout that this crate was built from.
+/// The root folder of the checkout that Cargo runs this crate from.
 pub fn workspace_root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+    // Asked at run time: two checkouts can share their build outputs.
+    let here = std::env::var_os("CARGO_MANIFEST_DIR");
+    let here = here.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    Path::new(&here).join("../..")
 }
 
 /// Every broken rule of the checkout at `root`, ordered by place. Fails when the checkout cannot be

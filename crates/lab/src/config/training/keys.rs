@@ -11,6 +11,7 @@ const PART: Type = Type::Float(Range {
 });
 
 const COUNT_OR_NULL: Type = Type::AnyOf(&[Type::Null, Type::COUNT]);
+const COUNT_32: Type = Type::int(1, u32::MAX as i64);
 
 pub(in crate::config) const KEYS: &[Key] = &[
     Key::new(
@@ -72,7 +73,7 @@ pub(in crate::config) const KEYS: &[Key] = &[
         "training.weight_decay",
         Type::NON_NEGATIVE,
         DefaultValue::Float(0.0),
-        "Decoupled pull towards 0, applied to matrices only.",
+        "AdamW's decoupled pull towards 0, applied to matrices only.",
     ),
     Key::new(
         "training.lr_schedule",
@@ -104,7 +105,7 @@ pub(in crate::config) const KEYS: &[Key] = &[
         "training.decay_fraction",
         PART,
         DefaultValue::Float(0.2),
-        "Part of all steps in which `wsd` goes down.",
+        "Part of the steps after the warm-up in which `wsd` goes down.",
     ),
     Key::new(
         "training.max_grad_norm",
@@ -114,7 +115,7 @@ pub(in crate::config) const KEYS: &[Key] = &[
     ),
     Key::new(
         "training.gradient_accumulation_steps",
-        Type::int(1, 1 << 24),
+        COUNT_32,
         DefaultValue::Int(1),
         "Batches whose gradients are added up for one step.",
     ),
@@ -132,10 +133,10 @@ pub(in crate::config) const KEYS: &[Key] = &[
     ),
     Key::new(
         "training.max_nan_count",
-        Type::int(0, i64::MAX),
+        COUNT_32,
         DefaultValue::Int(10),
-        "Steps that are passed over since loss or gradient is not finite; one more ends training \
-         with exit code 1.",
+        "Steps whose loss or gradient is not finite are passed over; this many end training with \
+         exit code 1.",
     ),
     Key::new(
         "training.seed",
@@ -158,14 +159,14 @@ pub(in crate::config) const KEYS: &[Key] = &[
     Key::new(
         "training.save_every",
         COUNT_OR_NULL,
-        DefaultValue::Int(1),
-        "Epochs between checkpoints; `null` for none by epochs. The end is saved in any case.",
+        DefaultValue::Derived("1, unless `training.checkpoint_every` is given"),
+        "Epochs between checkpoints; `null` for none but at the end, which is saved in any case.",
     ),
     Key::new(
         "training.checkpoint_every",
         Type::COUNT,
         DefaultValue::Optional,
-        "Steps between checkpoints.",
+        "Steps between checkpoints, instead of `training.save_every`.",
     ),
     Key::new(
         "training.keep_checkpoints",
@@ -181,7 +182,7 @@ pub(in crate::config) const KEYS: &[Key] = &[
     ),
     Key::new(
         "training.early_stopping.patience",
-        Type::COUNT,
+        COUNT_32,
         DefaultValue::Optional,
         "Validations without progress after which training ends; without it, it never does.",
     ),

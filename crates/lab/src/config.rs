@@ -28,7 +28,9 @@ pub use evaluation::EvaluationConfig;
 pub use model::{
     Architecture, Dtype, Family, FamilyInfo, Gpt2Shape, LlamaShape, ModelConfig, ModelOrigin,
 };
-pub use training::{CheckpointEvery, End, LrSchedule, Recompute, TrainingConfig, Warmup};
+pub use training::{
+    EarlyStopping, End, LrSchedule, Optimizer, Recompute, ScheduleShape, TrainingConfig, Warmup,
+};
 
 use tenon_base::config::{DefaultValue, Key, Schema, Type};
 use tenon_base::diag::{Diagnostics, Source, shown};

@@ -93,15 +93,6 @@ impl<'a> Judge<'a> {
         self.values.int(path).and_then(|n| u64::try_from(n).ok())
     }
 
-    /// An integer of at most 32 bits, as [`Judge::size`].
-    pub(super) fn count(&self, path: &str) -> u32 {
-        self.count_or_none(path).unwrap_or_default()
-    }
-
-    pub(super) fn count_or_none(&self, path: &str) -> Option<u32> {
-        self.values.int(path).and_then(|n| u32::try_from(n).ok())
-    }
-
     /// A number, as [`Judge::size`].
     pub(super) fn float(&self, path: &str) -> f64 {
         self.values.float(path).unwrap_or_default()

@@ -9,7 +9,6 @@ use tenon_base::knobs::Environment;
 use tenon_data::source::Documents;
 use tenon_data::vocab::Spec as VocabSpec;
 use tenon_models::spec::Activation;
-use tenon_train::{Curve, Optimizer};
 
 use super::*;
 
@@ -79,12 +78,12 @@ fn the_source_configuration_is_read_as_its_plan_means_it() {
     let training = &config.training;
     assert_eq!(training.end, End::Epochs(5));
     assert_eq!(training.optimizer, Optimizer::Sgd { momentum: 0.0 });
-    assert_eq!(training.schedule.curve, Curve::Constant);
+    assert_eq!(training.schedule.shape, ScheduleShape::Constant);
     assert_eq!(training.schedule.learning_rate, 1e-3);
     assert_eq!(training.max_grad_norm, Some(1.0));
     assert_eq!(
-        (training.eval_every, training.checkpoint_every),
-        (Some(500), CheckpointEvery::Epochs(1))
+        (training.eval_every, training.save_every),
+        (Some(500), Some(1))
     );
     assert_eq!((training.batch_size, training.log_every), (8, 100));
     assert_eq!(config.model.dtype, Dtype::F32);
@@ -108,9 +107,10 @@ fn the_shipped_configurations_are_read_without_notes() {
     );
     let sizes = shakespeare.model.architecture().unwrap();
     assert_eq!((sizes.n_blocks, sizes.d_ffn), (4, 512));
-    let schedule = shakespeare.training.settings(1).unwrap().schedule;
-    assert_eq!((schedule.curve, schedule.min), (Curve::Cosine, 1e-4));
-    assert_eq!((schedule.warmup_steps, schedule.total_steps), (100, 2000));
+    let schedule = shakespeare.training.schedule;
+    let min_learning_rate = 1e-4;
+    assert_eq!(schedule.shape, ScheduleShape::Cosine { min_learning_rate });
+    assert_eq!(schedule.warmup.steps(2000), 100);
 }
 
 #[test]

@@ -36,13 +36,6 @@ fn warm_up_and_decay_fit_into_the_steps() {
         ("training.warmup_ratio", "0.1"),
     ];
     assert!(warmup(&both).is_err());
-    let epochs = set(&[
-        ("training.warmup_steps", "10"),
-        ("training.num_epochs", "3"),
-    ]);
-    let epochs = epochs.unwrap().config.training;
-    assert_eq!(epochs.settings(4).unwrap().schedule.total_steps, 10);
-    assert_eq!(epochs.settings(3).unwrap_err().kind(), Kind::Usage);
 }
 
 #[test]
@@ -50,10 +43,8 @@ fn a_learning_rate_does_not_go_up_at_the_end() {
     let schedule = |pairs: &[(&str, &str)]| set(pairs).map(|r| r.config.training.schedule);
     let cosine = ("training.lr_decay", "cosine");
     let default = schedule(&[cosine, ("training.learning_rate", "0.5")]).unwrap();
-    assert_eq!(
-        (default.curve, default.min_learning_rate),
-        (Curve::Cosine, 0.05)
-    );
+    let min_learning_rate = 0.05;
+    assert_eq!(default.shape, ScheduleShape::Cosine { min_learning_rate });
     assert!(schedule(&[cosine, ("training.min_learning_rate", "0.1")]).is_err());
     assert!(schedule(&[cosine, ("training.min_learning_rate", "0")]).is_ok());
 }
@@ -71,8 +62,8 @@ fn switching_off_is_null() {
     let training = &config.training;
     assert_eq!(training.max_grad_norm, None);
     assert_eq!(
-        (training.checkpoint_every, training.keep_checkpoints),
-        (CheckpointEvery::Never, None)
+        (training.save_every, training.keep_checkpoints),
+        (None, None)
     );
     assert_eq!(config.evaluation.top_k, None);
     assert_eq!(
@@ -96,34 +87,19 @@ fn early_stopping_needs_validations() {
 }
 
 #[test]
-fn checkpoints_are_counted_in_epochs_or_steps() {
-    let every = |pairs: &[(&str, &str)]| set(pairs).map(|r| r.config.training);
-    let (epochs, steps) = (
-        ("training.save_every", "3"),
-        ("training.checkpoint_every", "7"),
-    );
-    let of = |training: TrainingConfig| training.settings(5).unwrap().checkpoint_every;
-    assert_eq!(of(every(&[]).unwrap()), Some(5));
-    assert_eq!(of(every(&[epochs]).unwrap()), Some(15));
-    assert_eq!(of(every(&[steps]).unwrap()), Some(7));
-    assert!(every(&[epochs, steps]).is_err());
-    assert_eq!(of(every(&[("training.save_every", "null")]).unwrap()), None);
-}
-
-#[test]
-fn only_adamw_decays_weights() {
+fn an_optimizer_has_its_own_numbers() {
     let decay = ("training.weight_decay", "0.1");
-    assert!(set(&[decay]).is_err());
-    let adamw = set(&[decay, ("training.optimizer", "adamw")])
-        .unwrap()
-        .config;
-    let Optimizer::AdamW {
-        weight_decay,
-        beta2,
-        ..
-    } = adamw.training.optimizer
-    else {
-        panic!("{adamw:?}")
+    let sgd = set(&[decay, ("training.momentum", "0.9")]).unwrap();
+    assert_eq!(sgd.config.training.weight_decay, 0.1);
+    assert_eq!(
+        sgd.config.training.optimizer,
+        Optimizer::Sgd { momentum: 0.9 }
+    );
+    let adamw = set(&[("training.optimizer", "adamw"), ("training.beta1", "0.8")]).unwrap();
+    let expected = Optimizer::AdamW {
+        beta1: 0.8,
+        beta2: 0.999,
+        eps: 1e-8,
     };
-    assert_eq!((weight_decay, beta2), (0.1, 0.999));
+    assert_eq!(adamw.config.training.optimizer, expected);
 }

@@ -10,8 +10,8 @@ const PART: Type = Type::Float(Range {
     max_exclusive: false,
 });
 
-const COUNT_OR_NULL: Type = Type::AnyOf(&[Type::Null, Type::COUNT]);
 const COUNT_32: Type = Type::int(1, u32::MAX as i64);
+const COUNT_OR_NULL: Type = Type::AnyOf(&[Type::Null, Type::COUNT]);
 
 pub(in crate::config) const KEYS: &[Key] = &[
     Key::new(
@@ -73,7 +73,7 @@ pub(in crate::config) const KEYS: &[Key] = &[
         "training.weight_decay",
         Type::NON_NEGATIVE,
         DefaultValue::Float(0.0),
-        "AdamW's decoupled pull towards 0, applied to matrices only.",
+        "Pull towards 0, applied to matrices only; AdamW's is decoupled, SGD adds it to gradients.",
     ),
     Key::new(
         "training.lr_schedule",
@@ -159,14 +159,14 @@ pub(in crate::config) const KEYS: &[Key] = &[
     Key::new(
         "training.save_every",
         COUNT_OR_NULL,
-        DefaultValue::Derived("1, unless `training.checkpoint_every` is given"),
-        "Epochs between checkpoints; `null` for none but at the end, which is saved in any case.",
+        DefaultValue::Int(1),
+        "Epochs between checkpoints; `null` for none by epochs. The end is saved in any case.",
     ),
     Key::new(
         "training.checkpoint_every",
         Type::COUNT,
         DefaultValue::Optional,
-        "Steps between checkpoints, instead of `training.save_every`.",
+        "Steps between checkpoints.",
     ),
     Key::new(
         "training.keep_checkpoints",

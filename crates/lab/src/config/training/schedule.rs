@@ -1,8 +1,5 @@
 //! How long training lasts and how the learning rate moves.
 
-use tenon_base::{Error, Result};
-use tenon_train::{Curve, Schedule};
-
 use super::super::judge::Judge;
 use super::super::section::Section;
 
@@ -22,17 +19,15 @@ pub enum End {
     },
 }
 
-/// The learning rate at each step: up in the warm-up, then along its curve to the end.
+/// The learning rate at each step: up from 0 in the warm-up, then after its shape to the end.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LrSchedule {
     /// The greatest learning rate.
     pub learning_rate: f64,
-    /// The learning rate at the end; that of a constant curve is the greatest one.
-    pub min_learning_rate: f64,
     /// Length of the rise.
     pub warmup: Warmup,
     /// What follows the rise.
-    pub curve: Curve,
+    pub shape: ScheduleShape,
 }
 
 /// Length of the rise of the learning rate.
@@ -44,10 +39,32 @@ pub enum Warmup {
     Ratio(f64),
 }
 
+/// How the learning rate moves after the warm-up.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ScheduleShape {
+    /// Not at all.
+    Constant,
+    /// Down in a straight line.
+    Linear {
+        /// Learning rate at the end.
+        min_learning_rate: f64,
+    },
+    /// Down along half a period of a cosine.
+    Cosine {
+        /// Learning rate at the end.
+        min_learning_rate: f64,
+    },
+    /// Constant, then down in a straight line (warm-up, stable, decay).
+    Wsd {
+        /// Learning rate at the end.
+        min_learning_rate: f64,
+        /// Part of the steps after the warm-up in which it goes down.
+        decay_fraction: f64,
+    },
+}
+
 const MAX_STEPS: &str = "training.max_steps";
 const NUM_EPOCHS: &str = "training.num_epochs";
-const WARMUP_STEPS: &str = "training.warmup_steps";
-const WARMUP_RATIO: &str = "training.warmup_ratio";
 
 pub(super) fn end(judge: &mut Judge) -> End {
     let steps = judge.int_or_none(MAX_STEPS);
@@ -74,63 +91,70 @@ pub(super) fn end(judge: &mut Judge) -> End {
 
 pub(super) fn resolve(judge: &mut Judge, end: End) -> LrSchedule {
     let learning_rate = judge.float("training.learning_rate");
-    let curve = curve(judge);
+    let shape = shape(judge, learning_rate);
+    let warmup = warmup(judge);
     let schedule = LrSchedule {
         learning_rate,
-        min_learning_rate: min_learning_rate(judge, curve, learning_rate),
-        warmup: warmup(judge),
-        curve,
+        warmup,
+        shape,
     };
-    if let End::Steps(steps) | End::Earlier { steps, .. } = end
-        && judge.fine(&[WARMUP_STEPS, WARMUP_RATIO])
-        && let Err(error) = schedule.over(steps)
-    {
-        let label = format!("`{MAX_STEPS}` is {steps}");
-        judge.fault(WARMUP_STEPS, error.message().to_owned(), &label, "");
+    if let End::Steps(steps) | End::Earlier { steps, .. } = end {
+        fits(judge, warmup, steps);
     }
     schedule
 }
 
-fn curve(judge: &mut Judge) -> Curve {
+fn shape(judge: &mut Judge, learning_rate: f64) -> ScheduleShape {
+    const MIN: &str = "training.min_learning_rate";
     const FRACTION: &str = "training.decay_fraction";
     let word = judge.values.str("training.lr_schedule").unwrap_or("none");
-    if word == "wsd" {
-        return Curve::WarmupStableDecay {
-            decay_fraction: judge.float(FRACTION),
-        };
+    if word != "wsd" {
+        judge.no_effect(&[FRACTION], "without `training.lr_schedule: wsd`");
     }
-    judge.no_effect(&[FRACTION], "without `training.lr_schedule: wsd`");
+    if matches!(word, "none" | "constant") {
+        judge.no_effect(&[MIN], "while the learning rate stays constant");
+        return ScheduleShape::Constant;
+    }
+    let given = judge.values.float(MIN);
+    let min_learning_rate = given.unwrap_or(0.1 * learning_rate);
+    if judge.fine(&["training.learning_rate"]) && min_learning_rate > learning_rate {
+        let message = format!(
+            "`{MIN}` {min_learning_rate} is above `training.learning_rate` {learning_rate}"
+        );
+        judge.fault(MIN, message, "", "the learning rate goes down to it");
+    }
     match word {
-        "linear" => Curve::Linear,
-        "cosine" => Curve::Cosine,
-        _ => Curve::Constant,
+        "linear" => ScheduleShape::Linear { min_learning_rate },
+        "cosine" => ScheduleShape::Cosine { min_learning_rate },
+        _ => ScheduleShape::Wsd {
+            min_learning_rate,
+            decay_fraction: judge.float(FRACTION),
+        },
     }
-}
-
-fn min_learning_rate(judge: &mut Judge, curve: Curve, learning_rate: f64) -> f64 {
-    const KEY: &str = "training.min_learning_rate";
-    if curve == Curve::Constant {
-        judge.no_effect(&[KEY], "while the learning rate stays constant");
-        return learning_rate;
-    }
-    let min = judge.values.float(KEY).unwrap_or(0.1 * learning_rate);
-    if judge.fine(&["training.learning_rate"]) && min > learning_rate {
-        let message = format!("`{KEY}` {min} is above `training.learning_rate` {learning_rate}");
-        judge.fault(KEY, message, "", "the learning rate goes down to it");
-    }
-    min
 }
 
 fn warmup(judge: &mut Judge) -> Warmup {
-    let steps = judge.int_or_none(WARMUP_STEPS);
-    match (steps, judge.values.float(WARMUP_RATIO)) {
+    const STEPS: &str = "training.warmup_steps";
+    const RATIO: &str = "training.warmup_ratio";
+    let steps = judge.int_or_none(STEPS);
+    match (steps, judge.values.float(RATIO)) {
         (Some(_), Some(_)) => {
-            let message = format!("`{WARMUP_RATIO}` and `{WARMUP_STEPS}` are both given");
-            judge.fault(WARMUP_RATIO, message, "", "keep one of the two");
+            let message = format!("`{RATIO}` and `{STEPS}` are both given");
+            judge.fault(RATIO, message, "", "keep one of the two");
             Warmup::Steps(0)
         }
         (None, Some(ratio)) => Warmup::Ratio(ratio),
         (steps, None) => Warmup::Steps(steps.unwrap_or(0)),
+    }
+}
+
+/// The warm-up must fit into the steps; checked here where their number is known.
+fn fits(judge: &mut Judge, warmup: Warmup, steps: u64) {
+    const KEY: &str = "training.warmup_steps";
+    let warmup = warmup.steps(steps);
+    if judge.fine(&[KEY, "training.warmup_ratio"]) && warmup > steps {
+        let message = format!("`{KEY}` {warmup} is above `{MAX_STEPS}` {steps}");
+        judge.fault(KEY, message, "", "training would end in the warm-up");
     }
 }
 
@@ -165,48 +189,39 @@ impl End {
     }
 }
 
-impl LrSchedule {
-    /// The schedule of a run of so many steps.
-    ///
-    /// # Errors
-    /// `Usage` when the warm-up is longer than the run.
-    pub fn over(&self, total_steps: u64) -> Result<Schedule> {
-        let warmup_steps = self.warmup.steps(total_steps);
-        if warmup_steps > total_steps {
-            let message = format!("a warm-up of {warmup_steps} steps in a run of {total_steps}");
-            return Err(Error::usage(message).hint("lower `training.warmup_steps`"));
+impl ScheduleShape {
+    /// The word in `training.lr_schedule`.
+    pub fn name(self) -> &'static str {
+        match self {
+            ScheduleShape::Constant => "constant",
+            ScheduleShape::Linear { .. } => "linear",
+            ScheduleShape::Cosine { .. } => "cosine",
+            ScheduleShape::Wsd { .. } => "wsd",
         }
-        Ok(Schedule {
-            curve: self.curve,
-            base: self.learning_rate,
-            min: self.min_learning_rate,
-            warmup_steps,
-            total_steps,
-        })
     }
+}
 
+impl LrSchedule {
     pub(super) fn write(&self, section: &mut Section) {
         section.float("learning_rate", self.learning_rate);
-        section.text("lr_schedule", curve_name(self.curve));
-        if self.curve != Curve::Constant {
-            section.float("min_learning_rate", self.min_learning_rate);
-        }
-        if let Curve::WarmupStableDecay { decay_fraction } = self.curve {
-            section.float("decay_fraction", decay_fraction);
+        section.text("lr_schedule", self.shape.name());
+        match self.shape {
+            ScheduleShape::Constant => {}
+            ScheduleShape::Linear { min_learning_rate }
+            | ScheduleShape::Cosine { min_learning_rate } => {
+                section.float("min_learning_rate", min_learning_rate);
+            }
+            ScheduleShape::Wsd {
+                min_learning_rate,
+                decay_fraction,
+            } => {
+                section.float("min_learning_rate", min_learning_rate);
+                section.float("decay_fraction", decay_fraction);
+            }
         }
         match self.warmup {
             Warmup::Steps(steps) => section.int("warmup_steps", steps),
             Warmup::Ratio(ratio) => section.float("warmup_ratio", ratio),
         }
-    }
-}
-
-/// The word in `training.lr_schedule`.
-fn curve_name(curve: Curve) -> &'static str {
-    match curve {
-        Curve::Constant => "constant",
-        Curve::Linear => "linear",
-        Curve::Cosine => "cosine",
-        Curve::WarmupStableDecay { .. } => "wsd",
     }
 }

@@ -141,7 +141,8 @@ mod tests {
         let Command::Train(args) = parse(line) else {
             panic!("{line}")
         };
-        assert_eq!(args.sets, ["a.b=1", "a.b=2"]);
+        let pair = |value: &str| ("a.b".to_owned(), value.to_owned());
+        assert_eq!(args.overrides().unwrap(), [pair("1"), pair("2")]);
         assert_eq!(args.resume, Some(ResumeFrom::Latest));
         assert_eq!(args.runs, PathBuf::from("runs"));
         assert!(args.dry_run);

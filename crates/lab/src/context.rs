@@ -81,7 +81,7 @@ impl Context {
     /// Writes data to stdout and flushes it.
     ///
     /// # Errors
-    /// `Io`. After a broken pipe, [`Context::reader_is_gone`] tells that nobody is left to report to.
+    /// `Io`. After a broken pipe, [`Context::reader_is_gone`] tells that nobody is left to tell.
     pub fn print(&self, text: &str) -> Result<()> {
         let mut stdout = self.stdout.lock().unwrap_or_else(PoisonError::into_inner);
         let written = stdout

@@ -1,5 +1,5 @@
-//! The progress of a long run on stderr: a line that renews itself on a terminal, or a line every so
-//! many steps in a file.
+//! The progress of a long run on stderr: a line that renews itself on a terminal, or a line every
+//! so many steps in a file.
 
 use std::time::Duration;
 

@@ -32,16 +32,34 @@ pub struct GenerateArgs {
     #[arg(long, value_name = "N", default_value = "100", value_parser = positive)]
     pub max_new_tokens: usize,
     /// Divide the logits before sampling; 0 takes the likeliest token
-    #[arg(long, value_name = "T", allow_negative_numbers = true, default_value = "0.8", value_parser = at_least_zero)]
+    #[arg(
+        long,
+        value_name = "T",
+        default_value = "0.8",
+        allow_negative_numbers = true,
+        value_parser = at_least_zero
+    )]
     pub temperature: f64,
     /// Sample among the K likeliest tokens; 0 for all
     #[arg(long, value_name = "K", default_value_t = 50)]
     pub top_k: usize,
     /// Sample among the likeliest tokens that together have this probability
-    #[arg(long, value_name = "P", allow_negative_numbers = true, default_value = "1.0", value_parser = part)]
+    #[arg(
+        long,
+        value_name = "P",
+        default_value = "1.0",
+        allow_negative_numbers = true,
+        value_parser = part
+    )]
     pub top_p: f64,
     /// Divide the logits of tokens that occurred; 1 for no effect
-    #[arg(long, value_name = "X", allow_negative_numbers = true, default_value = "1.0", value_parser = above_zero)]
+    #[arg(
+        long,
+        value_name = "X",
+        default_value = "1.0",
+        allow_negative_numbers = true,
+        value_parser = above_zero
+    )]
     pub repetition_penalty: f64,
     /// Seed of the sampling
     #[arg(long, value_name = "N", default_value_t = 0)]

@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use tenon_base::Result;
+
+use crate::config::parse_set;
 
 /// Train a model as a configuration says
 #[derive(Clone, Debug, Args)]
@@ -30,6 +33,16 @@ pub struct TrainArgs {
     /// Show the resolved configuration, the plan and its memory without training
     #[arg(long)]
     pub dry_run: bool,
+}
+
+impl TrainArgs {
+    /// Keys and values of `--set`, in order.
+    ///
+    /// # Errors
+    /// `Usage` for one that is not `KEY=VALUE`.
+    pub fn overrides(&self) -> Result<Vec<(String, String)>> {
+        self.sets.iter().map(|set| parse_set(set)).collect()
+    }
 }
 
 /// Where a run is continued.

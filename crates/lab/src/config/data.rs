@@ -1,6 +1,7 @@
 //! Section `data`: what is read, how it becomes tokens, and what is kept for validation.
 
 mod keys;
+mod write;
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +13,6 @@ use tenon_data::vocab::{self, Eos};
 
 use super::judge::Judge;
 use super::model::ModelConfig;
-use super::section::Section;
 
 pub(super) use keys::KEYS;
 
@@ -322,67 +322,5 @@ impl DataConfig {
                 Layout::Packed { sight, borders }
             }
         }
-    }
-
-    pub(super) fn to_section(&self) -> Section {
-        let mut section = Section::default();
-        match &self.source {
-            DataSource::Corpus(spec) => {
-                section.text("dataset", CORPUS_NAMES[0]);
-                let mut corpus = Section::default();
-                corpus.int("bytes", spec.n_bytes);
-                corpus.int("persons", spec.n_persons);
-                corpus.int("seed", spec.seed);
-                section.put("corpus", corpus.into_value());
-            }
-            DataSource::Named(name) => section.text("dataset", name),
-            DataSource::Path(path) => section.text("path", path.to_string_lossy()),
-        }
-        if let Some(column) = &self.text_column {
-            section.text("text_column", column);
-        }
-        section.text("tokenizer", self.tokenizer.text());
-        if !matches!(self.source, DataSource::Corpus(_)) {
-            section.text("documents", documents_name(&self.documents));
-        }
-        match self.layout {
-            TextLayout::OnePerRow => section.text("layout", "one_per_row"),
-            TextLayout::Packed {
-                document_boundaries,
-            } => {
-                section.text("layout", "packed");
-                section.bool("document_boundaries", document_boundaries);
-            }
-        }
-        section.int_or_absent("max_length", self.max_length);
-        section.bool("append_eos", self.append_eos);
-        section.bool("use_subset", self.subset_size.is_some());
-        section.int_or_absent("subset_size", self.subset_size);
-        section.int_or_absent("val_subset_size", self.val_subset_size);
-        section.float("validation_fraction", self.validation_fraction);
-        section.bool("shuffle", self.shuffle);
-        section
-    }
-}
-
-impl TokenizerChoice {
-    /// As `data.tokenizer` spells it.
-    fn text(&self) -> String {
-        match self {
-            TokenizerChoice::Gpt2 => "gpt2".to_owned(),
-            TokenizerChoice::Byte => "byte".to_owned(),
-            TokenizerChoice::Char => "char".to_owned(),
-            TokenizerChoice::OfModel => "model".to_owned(),
-            TokenizerChoice::Path(path) => path.to_string_lossy().into_owned(),
-        }
-    }
-}
-
-/// A configuration has no key for separators of its own.
-fn documents_name(documents: &Documents) -> &'static str {
-    match documents {
-        Documents::Lines => "lines",
-        Documents::Paragraphs => "paragraphs",
-        Documents::Whole | Documents::Separated(_) => "whole",
     }
 }

@@ -1,6 +1,7 @@
 //! Section `model`: which model is trained, fresh or from a checkpoint.
 
 mod family;
+mod info;
 mod keys;
 
 use tenon_base::suggest;
@@ -8,7 +9,8 @@ use tenon_base::suggest;
 use super::judge::Judge;
 use super::section::Section;
 
-pub use family::{Architecture, Family, FamilyInfo, Gpt2Shape, LlamaShape};
+pub use family::{Architecture, Family, Gpt2Shape, LlamaShape};
+pub use info::FamilyInfo;
 pub(super) use keys::KEYS;
 
 /// What is trained.

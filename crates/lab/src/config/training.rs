@@ -30,7 +30,7 @@ pub struct TrainingConfig {
     pub label_smoothing: f64,
     /// Weight of the squared logarithm of the softmax's denominator in the loss.
     pub z_loss: f64,
-    /// Steps with a loss or gradient that is not finite before training is given up.
+    /// Number of steps with a loss or gradient that is not finite at which training is given up.
     pub max_nan_count: u64,
     /// Decides fresh weights, order of the data and dropout.
     pub seed: u64,

@@ -15,7 +15,8 @@ pub(super) fn json_schema() -> Value {
 
 pub(super) fn text() -> String {
     let mut out = String::from(
-        "A configuration is YAML or JSON. `--set KEY=VALUE` overrides a key; unknown keys are errors.\n",
+        "A configuration is YAML or JSON. `--set KEY=VALUE` overrides a key; unknown keys are \
+         errors.\n",
     );
     SCHEMA.keys().for_each(|key| write(&mut out, key));
     out

@@ -49,8 +49,13 @@ pub(super) fn limits() -> String {
 }
 
 pub(super) fn limits_json() -> Value {
-    let row = |limit: &tenon_base::limits::Limit| json!({"name": limit.name, "value": limit.value, "about": limit.doc.trim()});
-    let rows: Vec<Value> = LIMITS.iter().map(row).collect();
+    let rows: Vec<Value> = LIMITS
+        .iter()
+        .map(|limit| {
+            let about = limit.doc.trim();
+            json!({"name": limit.name, "value": limit.value, "about": about})
+        })
+        .collect();
     json!({"schema_version": SCHEMA_VERSION, "limits": rows})
 }
 

@@ -10,6 +10,7 @@ const PART: Type = Type::Float(Range {
     max_exclusive: false,
 });
 
+const COUNT_32: Type = Type::int(1, u32::MAX as i64);
 const COUNT_OR_NULL: Type = Type::AnyOf(&[Type::Null, Type::COUNT]);
 
 pub(in crate::config) const KEYS: &[Key] = &[
@@ -72,7 +73,7 @@ pub(in crate::config) const KEYS: &[Key] = &[
         "training.weight_decay",
         Type::NON_NEGATIVE,
         DefaultValue::Float(0.0),
-        "Decoupled pull towards 0, applied to matrices only.",
+        "Pull towards 0, applied to matrices only; AdamW's is decoupled, SGD adds it to gradients.",
     ),
     Key::new(
         "training.lr_schedule",
@@ -104,7 +105,7 @@ pub(in crate::config) const KEYS: &[Key] = &[
         "training.decay_fraction",
         PART,
         DefaultValue::Float(0.2),
-        "Part of all steps in which `wsd` goes down.",
+        "Part of the steps after the warm-up in which `wsd` goes down.",
     ),
     Key::new(
         "training.max_grad_norm",
@@ -114,7 +115,7 @@ pub(in crate::config) const KEYS: &[Key] = &[
     ),
     Key::new(
         "training.gradient_accumulation_steps",
-        Type::int(1, 1 << 24),
+        COUNT_32,
         DefaultValue::Int(1),
         "Batches whose gradients are added up for one step.",
     ),
@@ -132,10 +133,10 @@ pub(in crate::config) const KEYS: &[Key] = &[
     ),
     Key::new(
         "training.max_nan_count",
-        Type::int(0, i64::MAX),
+        COUNT_32,
         DefaultValue::Int(10),
-        "Steps that are passed over since loss or gradient is not finite; one more ends training \
-         with exit code 1.",
+        "Steps whose loss or gradient is not finite are passed over; this many end training with \
+         exit code 1.",
     ),
     Key::new(
         "training.seed",
@@ -181,7 +182,7 @@ pub(in crate::config) const KEYS: &[Key] = &[
     ),
     Key::new(
         "training.early_stopping.patience",
-        Type::COUNT,
+        COUNT_32,
         DefaultValue::Optional,
         "Validations without progress after which training ends; without it, it never does.",
     ),

@@ -58,7 +58,7 @@ pub enum ScheduleShape {
     Wsd {
         /// Learning rate at the end.
         min_learning_rate: f64,
-        /// Part of all steps in which it goes down.
+        /// Part of the steps after the warm-up in which it goes down.
         decay_fraction: f64,
     },
 }
@@ -99,7 +99,7 @@ pub(super) fn resolve(judge: &mut Judge, end: End) -> LrSchedule {
         shape,
     };
     if let End::Steps(steps) | End::Earlier { steps, .. } = end {
-        fits(judge, &schedule, steps);
+        fits(judge, warmup, steps);
     }
     schedule
 }
@@ -148,32 +148,14 @@ fn warmup(judge: &mut Judge) -> Warmup {
     }
 }
 
-/// Warm-up and decay must fit into the steps; checked here where their number is known.
-fn fits(judge: &mut Judge, schedule: &LrSchedule, steps: u64) {
-    const WARMUP: &str = "training.warmup_steps";
-    const KEYS: [&str; 3] = [WARMUP, "training.warmup_ratio", "training.decay_fraction"];
-    if !judge.fine(&KEYS) {
-        return;
+/// The warm-up must fit into the steps; checked here where their number is known.
+fn fits(judge: &mut Judge, warmup: Warmup, steps: u64) {
+    const KEY: &str = "training.warmup_steps";
+    let warmup = warmup.steps(steps);
+    if judge.fine(&[KEY, "training.warmup_ratio"]) && warmup > steps {
+        let message = format!("`{KEY}` {warmup} is above `{MAX_STEPS}` {steps}");
+        judge.fault(KEY, message, "", "training would end in the warm-up");
     }
-    let warmup = schedule.warmup.steps(steps);
-    if warmup > steps {
-        let message = format!("`{WARMUP}` {warmup} is above `{MAX_STEPS}` {steps}");
-        judge.fault(WARMUP, message, "", "training would end in the warm-up");
-        return;
-    }
-    if let ScheduleShape::Wsd { decay_fraction, .. } = schedule.shape {
-        let decay = part(decay_fraction, steps);
-        if warmup + decay > steps {
-            let message = format!(
-                "warm-up of {warmup} and decay of {decay} steps exceed `{MAX_STEPS}` {steps}"
-            );
-            judge.fault("training.decay_fraction", message, "", "lower one of them");
-        }
-    }
-}
-
-fn part(fraction: f64, steps: u64) -> u64 {
-    (fraction * steps as f64).round() as u64
 }
 
 impl Warmup {
@@ -181,7 +163,7 @@ impl Warmup {
     pub fn steps(self, total_steps: u64) -> u64 {
         match self {
             Warmup::Steps(steps) => steps,
-            Warmup::Ratio(ratio) => part(ratio, total_steps),
+            Warmup::Ratio(ratio) => (ratio * total_steps as f64).round() as u64,
         }
     }
 }

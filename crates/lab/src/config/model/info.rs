@@ -1,0 +1,115 @@
+//! The families: their default sizes, and what they decide themselves.
+
+use tenon_base::yaml::Value;
+
+use super::super::judge::Judge;
+
+/// What `tenon models ls` says of a family, and the sizes of a model whose configuration gives
+/// none.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FamilyInfo {
+    /// The word in `model.family`.
+    pub name: &'static str,
+    /// `model_type` in `config.json`.
+    pub model_type: &'static str,
+    /// What it is, as a fragment.
+    pub doc: &'static str,
+    /// Longest sequence in tokens.
+    pub max_seq_len: usize,
+    /// Blocks.
+    pub n_blocks: usize,
+    /// Attention heads.
+    pub n_heads: usize,
+    /// Width of the stream.
+    pub d_model: usize,
+    /// What the family decides itself, with its value; a configuration may repeat it.
+    fixed: &'static [(&'static str, Fixed)],
+}
+
+/// What a family says of a key that it does not leave open.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fixed {
+    Number(f64),
+    Flag(bool),
+    Word(&'static str),
+    /// The family has nothing of the kind.
+    Absent,
+}
+
+impl FamilyInfo {
+    /// Every family, in the order of the documentation.
+    pub const ALL: &'static [FamilyInfo] = &[
+        FamilyInfo {
+            name: "custom",
+            model_type: "custom_transformer",
+            doc: "post-norm transformer, learned positions, erf GELU, no biases",
+            max_seq_len: 128,
+            n_blocks: 8,
+            n_heads: 4,
+            d_model: 128,
+            fixed: &[
+                ("model.activation", Fixed::Word("gelu")),
+                ("model.norm_eps", Fixed::Number(1e-5)),
+                ("model.tie_embeddings", Fixed::Flag(false)),
+                ("model.dropout", Fixed::Number(0.0)),
+                ("model.init_std", Fixed::Absent),
+                ("model.n_kv_heads", Fixed::Absent),
+                ("model.head_dim", Fixed::Absent),
+                ("model.rope_theta", Fixed::Absent),
+            ],
+        },
+        FamilyInfo {
+            name: "gpt2",
+            model_type: "gpt2",
+            doc: "pre-norm transformer, learned positions, tied embeddings",
+            max_seq_len: 1024,
+            n_blocks: 12,
+            n_heads: 12,
+            d_model: 768,
+            fixed: &[
+                ("model.n_kv_heads", Fixed::Absent),
+                ("model.head_dim", Fixed::Absent),
+                ("model.rope_theta", Fixed::Absent),
+            ],
+        },
+        FamilyInfo {
+            name: "llama",
+            model_type: "llama",
+            doc: "RMS norm, rotary positions, SwiGLU, shared key and value heads",
+            max_seq_len: 1024,
+            n_blocks: 12,
+            n_heads: 12,
+            d_model: 768,
+            fixed: &[("model.activation", Fixed::Word("silu"))],
+        },
+    ];
+
+    pub(super) fn of(name: &str) -> &'static FamilyInfo {
+        let found = FamilyInfo::ALL.iter().find(|info| info.name == name);
+        found.unwrap_or(&FamilyInfo::ALL[0])
+    }
+}
+
+/// A key that the family decides itself may only repeat what the family says.
+pub(super) fn fixed_keys(judge: &mut Judge, info: &FamilyInfo) {
+    for &(key, fixed) in info.fixed {
+        let Some(value) = judge.values.any(key).filter(|_| judge.values.is_set(key)) else {
+            continue;
+        };
+        let (agrees, says) = match (fixed, value) {
+            (Fixed::Number(x), Value::Float(y)) => (x == y, format!("is {x}")),
+            (Fixed::Flag(x), Value::Bool(y)) => (x == y, format!("is {x}")),
+            (Fixed::Word(x), Value::Str(y)) => (x == y, format!("is `{x}`")),
+            _ => (false, "does not exist".to_owned()),
+        };
+        if !agrees {
+            let message = format!("`{key}` {says} in models of the family `{}`", info.name);
+            judge.fault(
+                key,
+                message,
+                "",
+                "remove the key, or choose another `model.family`",
+            );
+        }
+    }
+}

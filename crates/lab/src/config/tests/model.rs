@@ -1,0 +1,163 @@
+use super::*;
+
+#[test]
+fn sizes_follow_the_family() {
+    let sizes = |family: &str| {
+        let config = set(&[("model.family", family)]).unwrap().config;
+        config.model.architecture().unwrap().clone()
+    };
+    let (custom, gpt2, llama) = (sizes("custom"), sizes("gpt2"), sizes("llama"));
+    assert_eq!(
+        (custom.d_model, custom.d_ffn, custom.max_seq_len),
+        (128, 128, 128)
+    );
+    assert_eq!(
+        (gpt2.d_model, gpt2.d_ffn, gpt2.max_seq_len),
+        (768, 3072, 1024)
+    );
+    assert_eq!(
+        (llama.d_model, llama.d_ffn, llama.max_seq_len),
+        (768, 2048, 1024)
+    );
+    let Family::Gpt2(shape) = gpt2.family else {
+        panic!("{gpt2:?}")
+    };
+    assert!(shape.tie_embeddings && shape.activation == Activation::GeluNew);
+    let Family::Llama(shape) = llama.family else {
+        panic!("{llama:?}")
+    };
+    assert_eq!((shape.n_kv_heads, shape.head_dim), (12, 64));
+    let pairs = [
+        ("model.family", "gpt2"),
+        ("model.d_model", "96"),
+        ("model.n_layers", "3"),
+    ];
+    let small = set(&pairs).unwrap().config;
+    let small = small.model.architecture().unwrap();
+    assert_eq!((small.d_ffn, small.n_blocks), (384, 3));
+}
+
+#[test]
+fn a_family_may_be_told_what_it_decides_itself() {
+    let agree = [
+        ("model.dropout", "0"),
+        ("model.activation", "gelu"),
+        ("model.tie_embeddings", "false"),
+        ("model.norm_eps", "1e-5"),
+    ];
+    set(&agree).unwrap();
+    let contradict = [
+        ("model.dropout", "0.1", "`model.dropout` is 0 in"),
+        (
+            "model.activation",
+            "relu",
+            "`model.activation` is `gelu` in",
+        ),
+        (
+            "model.tie_embeddings",
+            "true",
+            "`model.tie_embeddings` is false in",
+        ),
+        (
+            "model.rope_theta",
+            "1e4",
+            "`model.rope_theta` does not exist in",
+        ),
+    ];
+    for (key, value, message) in contradict {
+        let error = set(&[(key, value)]).expect_err(key);
+        assert!(error.message().contains(message), "{error}");
+    }
+}
+
+#[test]
+fn formats_of_numbers_are_f32_and_f64() {
+    let dtype = |name: &str| set(&[("model.dtype", name)]).map(|r| r.config.model.dtype);
+    for name in ["f32", "float32", "torch.float32"] {
+        assert_eq!(dtype(name).unwrap(), Dtype::F32);
+    }
+    assert_eq!(dtype("float64").unwrap(), Dtype::F64);
+    for name in ["bf16", "bfloat16", "torch.bfloat16", "float16"] {
+        let error = dtype(name).unwrap_err();
+        assert!(
+            error.message().contains("cannot be computed with yet"),
+            "{error}"
+        );
+    }
+    assert!(
+        dtype("f23")
+            .unwrap_err()
+            .to_string()
+            .contains("did you mean `f32`?")
+    );
+    assert!(set(&[("model.device", "cuda")]).is_err());
+}
+
+#[test]
+fn a_model_to_start_from_says_its_own_sizes() {
+    let config = set(&[("model.from", "runs/a/model")]).unwrap().config;
+    assert_eq!(
+        config.model.origin,
+        ModelOrigin::From("runs/a/model".to_owned())
+    );
+    assert_eq!(config.data.tokenizer, TokenizerChoice::OfModel);
+    assert_eq!(config.data.tokenizer_spec().unwrap(), None);
+    assert_eq!(config.data.max_length, None);
+    let pairs = [
+        ("model.from", "runs/a/model"),
+        ("model.d_model", "64"),
+        ("model.family", "gpt2"),
+    ];
+    let error = set(&pairs).unwrap_err();
+    let messages: Vec<&str> = error.all().map(Error::message).collect();
+    assert_eq!(messages.len(), 2, "{error}");
+    assert!(
+        messages
+            .iter()
+            .all(|m| m.contains("is given beside `model.from`"))
+    );
+}
+
+#[test]
+fn what_the_model_decides_is_settled_once() {
+    let spec = |vocab_size, max_seq_len| {
+        Spec::Custom(tenon_models::spec::CustomSpec {
+            vocab_size,
+            max_seq_len,
+            n_blocks: 1,
+            n_heads: 1,
+            d_model: 8,
+            d_ffn: 8,
+        })
+    };
+    let mut fresh = config(LEAST);
+    fresh.settle(&spec(97, 128)).unwrap();
+    assert_eq!(fresh.model.architecture().unwrap().vocab_size, Some(97));
+    assert_eq!(config(&fresh.to_yaml()).model, fresh.model);
+    let from = [("model.from", "m")];
+    let mut from = set(&from).unwrap().config;
+    from.settle(&spec(97, 64)).unwrap();
+    assert_eq!(from.data.max_length, Some(64));
+    from.data.max_length = Some(65);
+    assert_eq!(from.settle(&spec(97, 64)).unwrap_err().kind(), Kind::Usage);
+}
+
+#[test]
+fn a_vocabulary_holds_at_least_the_tokenizers_ids() {
+    let sizes = |vocab_size: &str| {
+        let pairs = [("model.family", "llama"), ("model.vocab_size", vocab_size)];
+        let config = set(&pairs).unwrap().config;
+        config.model.architecture().unwrap().clone()
+    };
+    let bytes = VocabSpec::Byte.build([]).unwrap();
+    let n_ids = bytes.vocab_size();
+    let spec = sizes(&n_ids.to_string()).spec(&*bytes).unwrap();
+    assert_eq!(spec.vocab_size(), n_ids);
+    let Spec::Llama(llama) = &spec else {
+        panic!("{spec:?}")
+    };
+    assert_eq!(llama.eos_ids, Vec::from_iter(bytes.eos_id()));
+    assert_eq!(sizes("512").spec(&*bytes).unwrap().vocab_size(), 512);
+    let error = sizes("256").spec(&*bytes).unwrap_err();
+    assert_eq!(error.kind(), Kind::Usage);
+}

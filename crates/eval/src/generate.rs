@@ -1,20 +1,22 @@
 //! Generation with cached keys and values. Sequences of any length run in one packed batch; what a
 //! sequence writes does not depend, to the bit, on which others run beside it.
 
+mod queue;
 pub mod sampler;
+mod stop;
 #[cfg(test)]
 mod tests;
-
-use std::collections::BTreeSet;
+pub mod text;
 
 use tenon_base::rng::{Key, Stream};
 use tenon_base::{Error, Result};
 use tenon_data::batch::check_ids;
 use tenon_engine::{DType, Executor, Extent, Kernels};
-use tenon_models::net::{CacheOptions, Outputs};
+use tenon_models::net::{CacheOptions, Outputs, feed};
 use tenon_models::spec::Spec;
 use tenon_models::weights::Weights;
 
+use self::queue::{Queue, Rows, Sequence, share_rows};
 pub use self::sampler::Sampling;
 use self::sampler::{Sampler, log_prob};
 use crate::subject;
@@ -81,45 +83,6 @@ pub struct Generator {
     logits: Vec<f64>,
 }
 
-/// The inputs of one run.
-#[derive(Default)]
-struct Rows {
-    ids: Vec<i32>,
-    positions: Vec<i32>,
-    bounds: Vec<i32>,
-    past: Vec<i32>,
-    slots: Vec<i32>,
-    last: Vec<i32>,
-}
-
-/// A sequence that has a slot.
-struct Sequence {
-    /// Number of its prompt.
-    index: usize,
-    slot: usize,
-    /// Prompt and new tokens.
-    tokens: Vec<u32>,
-    n_prompt: usize,
-    /// Tokens whose keys and values are cached.
-    n_cached: usize,
-    seen: BTreeSet<u32>,
-    logprobs: Vec<f64>,
-}
-
-impl Sequence {
-    fn n_pending(&self) -> usize {
-        self.tokens.len() - self.n_cached
-    }
-
-    fn generated(self, reason: Reason, settings: &Sampling) -> Generated {
-        Generated {
-            tokens: self.tokens[self.n_prompt..].to_vec(),
-            reason,
-            logprobs: settings.logprobs.then_some(self.logprobs),
-        }
-    }
-}
-
 impl Generator {
     /// A generator that runs `slots` sequences at a time, each of at most `capacity` tokens, prompt
     /// included. Usage error when one is 0 or the model's context is shorter; data error when the
@@ -161,7 +124,8 @@ impl Generator {
             seqs: slots,
         };
         let outputs = Outputs::generating(cache);
-        let exec = subject::executor(spec, &outputs, weights, extent, device)?;
+        let short = spec.with_rotary_positions(capacity);
+        let exec = subject::executor(&short, &outputs, weights, extent, device)?;
         Ok(Generator {
             exec,
             cache,
@@ -187,8 +151,8 @@ impl Generator {
     /// as it comes; sequences take turns, and a free slot goes to the next prompt.
     ///
     /// Usage error when a setting is outside its range, or a prompt is empty or longer than the
-    /// capacity; data error when an id is outside the vocabulary; judged bad when the model gives no
-    /// distribution.
+    /// capacity; data error when an id is outside the vocabulary; judged bad when the model gives
+    /// no distribution.
     pub fn generate(
         &mut self,
         prompts: &[Vec<u32>],
@@ -244,18 +208,10 @@ impl Generator {
         self.rows.fill(active, &takes);
         let (rows, exec) = (&self.rows, &mut self.exec);
         let n_seqs = rows.past.len();
-        exec.set_extent(Extent {
-            tokens: rows.ids.len(),
-            seqs: n_seqs,
-        });
-        exec.set_input("input_ids", &rows.ids);
-        exec.set_input("cu_seqlens", &rows.bounds);
+        feed(exec, &rows.ids, &rows.positions, &rows.bounds);
         exec.set_input("past", &rows.past);
         exec.set_input("slots", &rows.slots);
         exec.set_input("last_rows", &rows.last);
-        if exec.has_input("positions") {
-            exec.set_input("positions", &rows.positions);
-        }
         exec.forward();
         if exec.plan().options.float == DType::F32 {
             self.narrow.resize(n_seqs * self.vocab_size, 0.0);
@@ -295,159 +251,5 @@ impl Generator {
         }
         sequence.tokens.push(token);
         Ok(token)
-    }
-}
-
-/// How many pending tokens each sequence runs: one for those past their prompt, and the prompts
-/// share what is left in their order.
-fn share_rows(active: &[Sequence], n_rows_max: usize) -> Vec<usize> {
-    let n_decoding = active.iter().filter(|s| s.n_pending() == 1).count();
-    let mut left = n_rows_max - n_decoding;
-    let share = |sequence: &Sequence| {
-        if sequence.n_pending() == 1 {
-            return 1;
-        }
-        let take = sequence.n_pending().min(left);
-        left -= take;
-        take
-    };
-    active.iter().map(share).collect()
-}
-
-impl Rows {
-    fn fill(&mut self, active: &[Sequence], takes: &[usize]) {
-        for list in [
-            &mut self.ids,
-            &mut self.positions,
-            &mut self.bounds,
-            &mut self.past,
-            &mut self.slots,
-            &mut self.last,
-        ] {
-            list.clear();
-        }
-        self.bounds.push(0);
-        for (sequence, &take) in active.iter().zip(takes).filter(|(_, take)| **take > 0) {
-            let at = sequence.n_cached;
-            let ids = &sequence.tokens[at..at + take];
-            self.ids.extend(ids.iter().map(|&id| id as i32));
-            self.positions.extend(at as i32..(at + take) as i32);
-            self.bounds.push(self.ids.len() as i32);
-            self.past.push(at as i32);
-            self.slots.push(sequence.slot as i32);
-            self.last.push(self.ids.len() as i32 - 1);
-        }
-    }
-}
-
-/// Prompts that wait, sequences that run, and what has come of the others.
-struct Queue<'a> {
-    prompts: &'a [Vec<u32>],
-    settings: &'a Sampling,
-    cache: CacheOptions,
-    next: usize,
-    free: Vec<usize>,
-    active: Vec<Sequence>,
-    /// Sequences of `active` that have ended, with the reason.
-    ended: Vec<(usize, Reason)>,
-    done: Vec<Option<Generated>>,
-}
-
-impl<'a> Queue<'a> {
-    fn new(prompts: &'a [Vec<u32>], settings: &'a Sampling, cache: CacheOptions) -> Self {
-        Queue {
-            prompts,
-            settings,
-            cache,
-            next: 0,
-            free: (0..cache.slots).rev().collect(),
-            active: Vec::new(),
-            ended: Vec::new(),
-            done: vec![None; prompts.len()],
-        }
-    }
-
-    /// Gives free slots to waiting prompts. False when nothing is left to run.
-    fn admit(&mut self) -> bool {
-        while self.next < self.prompts.len() {
-            let prompt = &self.prompts[self.next];
-            if prompt.len() == self.cache.capacity {
-                let sequence = self.sequence(0);
-                self.finish(sequence, Reason::ContextFull);
-            } else if let Some(slot) = self.free.pop() {
-                let sequence = self.sequence(slot);
-                self.active.push(sequence);
-            } else {
-                break;
-            }
-            self.next += 1;
-        }
-        !self.active.is_empty()
-    }
-
-    fn sequence(&self, slot: usize) -> Sequence {
-        let prompt = &self.prompts[self.next];
-        let seen = match self.settings.repetition_penalty == 1.0 {
-            true => BTreeSet::new(),
-            false => prompt.iter().copied().collect(),
-        };
-        Sequence {
-            index: self.next,
-            slot,
-            tokens: prompt.clone(),
-            n_prompt: prompt.len(),
-            n_cached: 0,
-            seen,
-            logprobs: Vec::new(),
-        }
-    }
-
-    fn finish(&mut self, sequence: Sequence, reason: Reason) {
-        let index = sequence.index;
-        self.done[index] = Some(sequence.generated(reason, self.settings));
-    }
-
-    /// Notes whether the `i`-th running sequence ends with its newest token.
-    fn after_token(&mut self, i: usize, flow: Flow) {
-        let Sequence {
-            tokens, n_prompt, ..
-        } = &self.active[i];
-        let new = &tokens[*n_prompt..];
-        let eos = new
-            .last()
-            .is_some_and(|id| self.settings.eos_ids.contains(id));
-        let stopped = flow != Flow::Continue || self.settings.stop.iter().any(|s| new.ends_with(s));
-        let reason = match () {
-            () if eos => Some(Reason::Eos),
-            () if stopped => Some(Reason::Stopped),
-            () if new.len() == self.settings.max_new_tokens => Some(Reason::Length),
-            () if tokens.len() == self.cache.capacity => Some(Reason::ContextFull),
-            () => None,
-        };
-        self.ended.extend(reason.map(|reason| (i, reason)));
-    }
-
-    /// Takes the ended sequences out of the batch.
-    fn retire(&mut self) {
-        while let Some((i, reason)) = self.ended.pop() {
-            let sequence = self.active.remove(i);
-            self.free.push(sequence.slot);
-            self.finish(sequence, reason);
-        }
-    }
-
-    /// The results in the order of the prompts; what has not ended is stopped.
-    fn finish_all(mut self) -> Vec<Generated> {
-        self.retire();
-        for sequence in std::mem::take(&mut self.active) {
-            self.finish(sequence, Reason::Stopped);
-        }
-        while self.next < self.prompts.len() {
-            let sequence = self.sequence(0);
-            self.finish(sequence, Reason::Stopped);
-            self.next += 1;
-        }
-        let ended = self.done.into_iter().flatten();
-        ended.collect()
     }
 }

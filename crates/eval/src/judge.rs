@@ -7,7 +7,7 @@ use tenon_base::{Error, Kind, Result};
 use tenon_data::batch::{Batch, Cursor, Layout, Loader, Order, Partial, Sight};
 use tenon_engine::graph::Part;
 use tenon_engine::{Executor, Extent, Kernels, LossSum};
-use tenon_models::net::Outputs;
+use tenon_models::net::{Outputs, feed};
 use tenon_models::spec::Spec;
 use tenon_models::weights::Weights;
 
@@ -110,7 +110,8 @@ pub fn executor(
         .hint(format!("judge with sequences of at most {context} tokens")));
     }
     let outputs = Outputs::judging();
-    subject::executor(spec, &outputs, weights, capacity(loader), device)
+    let spec = spec.with_rotary_positions(longest);
+    subject::executor(&spec, &outputs, weights, capacity(loader), device)
 }
 
 /// Judges the model in `exec`, whose active graph is a [`Outputs::judging`] one, on the first
@@ -186,7 +187,7 @@ fn check_loader(exec: &Executor, loader: &Loader) -> Result<()> {
 fn add_batch(exec: &mut Executor, batch: &Batch, sums: &mut Judged) -> Result<()> {
     check_ids(exec, &batch.ids)?;
     check_ids(exec, &batch.targets)?;
-    feed(exec, batch);
+    set_batch(exec, batch);
     exec.forward();
     let loss = exec.loss();
     // A NaN logit is neither larger nor smaller than another, so ranks would praise it.
@@ -221,17 +222,10 @@ fn check_ids(exec: &Executor, ids: &[i32]) -> Result<()> {
     }
 }
 
-fn feed(exec: &mut Executor, batch: &Batch) {
-    exec.set_extent(Extent {
-        tokens: batch.ids.len(),
-        seqs: batch.n_seqs(),
-    });
-    exec.set_input("input_ids", &batch.ids);
-    exec.set_input("cu_seqlens", &batch.cu_seqlens);
+/// Gives an executor a batch with its targets.
+fn set_batch(exec: &mut Executor, batch: &Batch) {
+    feed(exec, &batch.ids, &batch.positions, &batch.cu_seqlens);
     exec.set_input("targets", &batch.targets);
-    if exec.has_input("positions") {
-        exec.set_input("positions", &batch.positions);
-    }
 }
 
 #[cfg(test)]

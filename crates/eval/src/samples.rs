@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 /// Statistics of texts taken together. `None` is what has no value, such as the variety of nothing.
 ///
-/// Words are the longest stretches of letters, digits and apostrophes, in lower case; a word has a
-/// letter or a digit. Bigrams are pairs of neighbouring words of one text. Sentences end at `.`, `!`
-/// or `?` and at the end of a text, and have at least one word.
+/// Words are the longest stretches of letters, digits and inner apostrophes, in lower case. Bigrams
+/// are pairs of neighbouring words of one text. Sentences end at `.`, `!` or `?` and at the end of
+/// a text, and have at least one word.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SampleStats {
     /// Words of all texts.
@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn counts_are_those_made_by_hand() {
         let stats = SampleStats::of(["The cat sat. The cat didn't!  \n", "\"A dog sat?\""]);
-        // 9 words, 6 different; bigrams: the-cat twice, cat-sat, sat-the, cat-didn't, a-dog, dog-sat.
+        // 6 different words; bigrams: the-cat twice, cat-sat, sat-the, cat-didn't, a-dog, dog-sat.
         let expected = SampleStats {
             n_words: 9,
             distinct_bigrams: Some(6.0 / 7.0),

@@ -153,8 +153,8 @@ pub fn argmax(logits: &[f64]) -> u32 {
     best as u32
 }
 
-/// All tokens with `(logit − largest) / temperature`, by id. The difference is taken first, so that no
-/// temperature overflows. `temperature` is above 0.
+/// All tokens with `(logit − largest) / temperature`, by id. The difference is taken first, so that
+/// no temperature overflows. `temperature` is above 0.
 pub fn candidates(logits: &[f64], temperature: f64, out: &mut Vec<Candidate>) {
     let top = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let scored = (0u32..).zip(logits).map(|(id, x)| Candidate {
@@ -249,11 +249,11 @@ impl<'a> Sampler<'a> {
     /// which greedy choices do not use. The logits are left as the penalty changes them. Judged bad
     /// when they are no distribution.
     pub fn choose(&mut self, logits: &mut [f64], seen: &BTreeSet<u32>, u: f64) -> Result<u32> {
-        check_logits(logits)?;
         let settings = self.settings;
         if settings.repetition_penalty != 1.0 {
             penalize(logits, seen, settings.repetition_penalty);
         }
+        check_logits(logits)?;
         if settings.is_greedy() {
             return Ok(argmax(logits));
         }

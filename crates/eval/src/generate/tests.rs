@@ -1,11 +1,13 @@
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tenon_base::Kind;
 use tenon_engine::PlanOptions;
 
 use super::sampler::argmax;
 use super::*;
 use crate::fixture::{CONTEXT, device, models};
+
+mod ends;
 
 const VOCAB: usize = 61;
 
@@ -46,8 +48,8 @@ fn generator(model: &(Spec, Weights), slots: usize) -> Generator {
     Generator::new(&model.0, &model.1, device(1), slots, CONTEXT).unwrap()
 }
 
-/// Greedy generation that runs the whole sequence again for each token, without a cache.
-fn without_cache((spec, weights): &(Spec, Weights), prompt: &[u32], n: usize) -> Generated {
+/// Logits after each sequence, each run as a whole, without a cache.
+fn logits_after((spec, weights): &(Spec, Weights), sequences: &[Vec<u32>]) -> Vec<Vec<f64>> {
     let room = Extent {
         tokens: CONTEXT,
         seqs: 1,
@@ -55,48 +57,99 @@ fn without_cache((spec, weights): &(Spec, Weights), prompt: &[u32], n: usize) ->
     let graph = Arc::new(spec.graph(&Outputs::inspecting(false)));
     let mut exec = Executor::new(graph, PlanOptions::inference(DType::F32, room), device(1));
     weights.write(&mut exec);
-    let mut ids: Vec<i32> = prompt.iter().map(|&id| id as i32).collect();
-    let (mut tokens, mut logprobs) = (Vec::new(), Vec::new());
-    for _ in 0..n {
-        exec.set_extent(Extent {
-            tokens: ids.len(),
-            seqs: 1,
-        });
-        exec.set_input("input_ids", &ids);
-        exec.set_input("cu_seqlens", &[0, ids.len() as i32]);
-        if exec.has_input("positions") {
-            exec.set_input("positions", &(0..ids.len() as i32).collect::<Vec<_>>());
-        }
+    let mut run = |sequence: &Vec<u32>| {
+        let ids: Vec<i32> = sequence.iter().map(|&id| id as i32).collect();
+        let positions: Vec<i32> = (0..ids.len() as i32).collect();
+        feed(&mut exec, &ids, &positions, &[0, ids.len() as i32]);
         exec.forward();
         let logits = exec.read_output("logits").unwrap();
-        let last = logits.chunks(spec.vocab_size()).next_back().unwrap();
-        tokens.push(argmax(last));
-        logprobs.push(log_prob(last, argmax(last)));
-        ids.push(argmax(last) as i32);
-    }
-    Generated {
-        tokens,
-        reason: Reason::Length,
-        logprobs: Some(logprobs),
-    }
+        logits
+            .chunks(spec.vocab_size())
+            .next_back()
+            .unwrap()
+            .to_vec()
+    };
+    sequences.iter().map(&mut run).collect()
+}
+
+/// The beginnings of prompt and new tokens after which each new token came.
+fn beginnings(prompt: &[u32], generated: &Generated) -> Vec<Vec<u32>> {
+    let beginning = |n: usize| [prompt, &generated.tokens[..n]].concat();
+    (0..generated.tokens.len()).map(beginning).collect()
 }
 
 #[test]
 fn the_cache_changes_no_bit() {
     for model in models(VOCAB) {
-        let expected: Vec<Generated> = prompts()
-            .iter()
-            .map(|prompt| without_cache(&model, prompt, 12))
-            .collect();
         let all = generator(&model, 5)
             .generate(&prompts(), &greedy(12), &mut go_on)
             .unwrap();
-        assert_eq!(all, expected);
+        for (prompt, generated) in prompts().iter().zip(&all) {
+            let logits = logits_after(&model, &beginnings(prompt, generated));
+            let tokens: Vec<u32> = logits.iter().map(|row| argmax(row)).collect();
+            assert_eq!(generated.tokens, tokens);
+            let pairs = logits.iter().zip(&tokens);
+            let logprobs: Vec<f64> = pairs.map(|(row, id)| log_prob(row, *id)).collect();
+            assert_eq!(generated.logprobs.as_ref(), Some(&logprobs));
+            assert_eq!(
+                (generated.tokens.len(), generated.reason),
+                (12, Reason::Length)
+            );
+        }
         let distinct: BTreeSet<&Vec<u32>> = all.iter().map(|g| &g.tokens).collect();
         assert!(
             distinct.len() > 1,
             "the model says the same whatever the prompt"
         );
+    }
+}
+
+#[test]
+fn penalty_and_filters_do_not_touch_log_probabilities() {
+    let model = models(VOCAB).remove(1);
+    let settings = Sampling {
+        repetition_penalty: 3.0,
+        ..drawn(12)
+    };
+    let all = generator(&model, 5)
+        .generate(&prompts(), &settings, &mut go_on)
+        .unwrap();
+    for (prompt, generated) in prompts().iter().zip(&all) {
+        let logits = logits_after(&model, &beginnings(prompt, generated));
+        let pairs = logits.iter().zip(&generated.tokens);
+        let logprobs: Vec<f64> = pairs.map(|(row, id)| log_prob(row, *id)).collect();
+        assert_eq!(generated.logprobs.as_ref(), Some(&logprobs));
+    }
+    let free = drawn(12);
+    assert_ne!(
+        generator(&model, 5)
+            .generate(&prompts(), &free, &mut go_on)
+            .unwrap(),
+        all
+    );
+}
+
+/// A penalty that no logit outweighs: no token of the prompt or of the new ones comes again while
+/// others are left.
+#[test]
+fn a_huge_penalty_forbids_what_the_sequence_holds() {
+    for model in models(VOCAB) {
+        let settings = Sampling {
+            repetition_penalty: 1e30,
+            ..Sampling::greedy(15)
+        };
+        let all = generator(&model, 2)
+            .generate(&prompts(), &settings, &mut go_on)
+            .unwrap();
+        for (prompt, generated) in prompts().iter().zip(&all) {
+            let mut held: BTreeSet<u32> = prompt.iter().copied().collect();
+            let n_new = generated
+                .tokens
+                .iter()
+                .filter(|id| held.insert(**id))
+                .count();
+            assert_eq!(n_new, 15);
+        }
     }
 }
 
@@ -195,152 +248,6 @@ fn temperature_0_and_top_k_1_are_greedy() {
         ..drawn
     };
     assert_eq!(tokens(none), expected);
-}
-
-#[test]
-fn an_end_of_text_id_is_the_last_token() {
-    let model = models(VOCAB).remove(1);
-    let mut generator = generator(&model, 5);
-    let free = generator
-        .generate(&prompts(), &greedy(15), &mut go_on)
-        .unwrap();
-    let eos = free[1].tokens[4];
-    let settings = Sampling {
-        eos_ids: vec![999, eos],
-        ..greedy(15)
-    };
-    let ended = generator
-        .generate(&prompts(), &settings, &mut go_on)
-        .unwrap();
-    for (ended, free) in ended.iter().zip(&free) {
-        match free.tokens.iter().position(|&id| id == eos) {
-            Some(at) => {
-                assert_eq!(
-                    (ended.reason, &ended.tokens[..]),
-                    (Reason::Eos, &free.tokens[..=at])
-                )
-            }
-            None => assert_eq!(ended, free),
-        }
-        assert_eq!(ended.logprobs.as_ref().unwrap().len(), ended.tokens.len());
-    }
-}
-
-#[test]
-fn a_stop_sequence_ends_at_its_last_token_and_ignores_the_prompt() {
-    let model = models(VOCAB).remove(1);
-    let mut generator = generator(&model, 1);
-    let free = generator
-        .generate(&prompts()[1..2], &greedy(15), &mut go_on)
-        .unwrap();
-    let last_of_prompt = *prompts()[1].last().unwrap();
-    let settings = Sampling {
-        stop: vec![
-            vec![last_of_prompt, free[0].tokens[0]],
-            free[0].tokens[2..4].to_vec(),
-        ],
-        ..greedy(15)
-    };
-    let ended = generator
-        .generate(&prompts()[1..2], &settings, &mut go_on)
-        .unwrap();
-    let is_stop = |w: &[u32]| settings.stop.iter().any(|s| s == w);
-    let at = free[0].tokens.windows(2).position(is_stop).unwrap() + 2;
-    assert_eq!(ended[0].reason, Reason::Stopped);
-    assert_eq!(ended[0].tokens, free[0].tokens[..at]);
-}
-
-#[test]
-fn the_caller_sees_every_token_and_can_stop_one_or_all() {
-    let model = models(VOCAB).remove(0);
-    let mut generator = generator(&model, 2);
-    let mut seen = vec![Vec::new(); 5];
-    let mut watch = |i: usize, token: u32| {
-        seen[i].push(token);
-        match (i, seen[i].len()) {
-            (1, 3) => Flow::Stop,
-            (3, 2) => Flow::StopAll,
-            _ => Flow::Continue,
-        }
-    };
-    let all = generator
-        .generate(&prompts(), &greedy(10), &mut watch)
-        .unwrap();
-    let tokens: Vec<&Vec<u32>> = all.iter().map(|g| &g.tokens).collect();
-    assert_eq!(tokens, seen.iter().collect::<Vec<_>>());
-    assert_eq!(
-        tokens.iter().map(|t| t.len()).collect::<Vec<_>>()[..2],
-        [10, 3]
-    );
-    let reasons: Vec<Reason> = all.iter().map(|g| g.reason).collect();
-    assert_eq!(reasons[..2], [Reason::Length, Reason::Stopped]);
-    assert_eq!(reasons[3..], [Reason::Stopped, Reason::Stopped]);
-    assert_eq!((all[3].tokens.len(), all[4].tokens.len()), (2, 0));
-}
-
-#[test]
-fn a_full_context_ends_a_sequence_and_says_so() {
-    for (spec, weights) in models(VOCAB) {
-        let mut generator = Generator::new(&spec, &weights, device(1), 2, 20).unwrap();
-        let all = generator
-            .generate(&prompts(), &greedy(15), &mut go_on)
-            .unwrap();
-        let ends: Vec<_> = all.iter().map(|g| (g.tokens.len(), g.reason)).collect();
-        let length = (15, Reason::Length);
-        let full = |n| (n, Reason::ContextFull);
-        assert_eq!(ends, [length, full(11), length, full(0), length]);
-        assert_eq!(generator.capacity(), 20);
-    }
-}
-
-#[track_caller]
-fn refuses(result: Result<impl Sized>, kind: Kind, message: &str) {
-    let error = result.err().expect("accepted");
-    assert_eq!(error.kind(), kind, "{error}");
-    assert!(error.message().contains(message), "{error}");
-}
-
-#[test]
-fn prompts_that_cannot_run_are_refused() {
-    let model = models(VOCAB).remove(0);
-    let mut generator = generator(&model, 2);
-    let mut run = |prompt: Vec<u32>| generator.generate(&[vec![1], prompt], &greedy(3), &mut go_on);
-    refuses(run(vec![]), Kind::Usage, "the prompt has no token");
-    refuses(
-        run(vec![1; 49]),
-        Kind::Usage,
-        "49 tokens, the context has room for 48",
-    );
-    refuses(run(vec![61]), Kind::Data, "token id 61 is outside");
-    assert_eq!(run(vec![]).err().unwrap().place(), Some("prompt 1"));
-    assert_eq!(generator.generate(&[], &greedy(3), &mut go_on).unwrap(), []);
-}
-
-#[test]
-fn rooms_that_cannot_be_are_refused() {
-    let (spec, weights) = models(VOCAB).remove(2);
-    let room = |slots, capacity| Generator::new(&spec, &weights, device(1), slots, capacity);
-    refuses(room(0, 5), Kind::Usage, "must be at least 1");
-    refuses(room(5, 0), Kind::Usage, "must be at least 1");
-    refuses(room(1, 49), Kind::Usage, "the model's context has 48");
-    let other = models(VOCAB).remove(0).1;
-    refuses(
-        Generator::new(&spec, &other, device(1), 1, 4),
-        Kind::Data,
-        "tensor",
-    );
-}
-
-#[test]
-fn a_model_that_gives_nan_is_judged_bad() {
-    let (spec, mut weights) = models(VOCAB).remove(0);
-    let head = weights.tensors.last_mut().unwrap();
-    head.bytes[..4].copy_from_slice(&f32::NAN.to_le_bytes());
-    let mut generator = Generator::new(&spec, &weights, device(1), 2, 9).unwrap();
-    for settings in [greedy(3), drawn(3)] {
-        let result = generator.generate(&[vec![1, 2]], &settings, &mut go_on);
-        refuses(result, Kind::Judged, "the logit of token 0 is NaN");
-    }
 }
 
 #[test]

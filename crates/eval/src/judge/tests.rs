@@ -66,11 +66,7 @@ fn logits(spec: &Spec, weights: &Weights, batch: &Batch) -> Vec<Vec<f64>> {
     };
     let outputs = Outputs::inspecting(false);
     let mut exec = subject::executor(spec, &outputs, weights, extent, device(1)).unwrap();
-    exec.set_input("input_ids", &batch.ids);
-    exec.set_input("cu_seqlens", &batch.cu_seqlens);
-    if exec.has_input("positions") {
-        exec.set_input("positions", &batch.positions);
-    }
+    feed(&mut exec, &batch.ids, &batch.positions, &batch.cu_seqlens);
     exec.forward();
     let logits = exec.read_output("logits").unwrap();
     logits
@@ -131,7 +127,7 @@ fn token_losses(exec: &mut Executor, batches: &[Batch]) -> Vec<u64> {
             let mut one = batch.clone();
             one.targets.fill(tenon_data::batch::NOT_COUNTED);
             one.targets[row] = batch.targets[row];
-            feed(exec, &one);
+            set_batch(exec, &one);
             exec.forward();
             assert_eq!(exec.loss().tokens, 1);
             losses.push(exec.loss().total.to_bits());

@@ -108,6 +108,19 @@ fn the_penalty_divides_positive_logits_and_multiplies_negative_ones() {
     assert_eq!(choose(BTreeSet::from([0, 1])), 0);
 }
 
+#[test]
+fn a_penalty_that_leaves_nothing_is_judged_bad() {
+    let settings = Sampling {
+        repetition_penalty: f64::MAX,
+        ..Sampling::drawn(1, 0)
+    };
+    let mut sampler = Sampler::new(&settings).unwrap();
+    let error = sampler
+        .choose(&mut [-2.0, -3.0], &BTreeSet::from([0, 1]), 0.5)
+        .unwrap_err();
+    assert_eq!(error.message(), "no token has a finite logit");
+}
+
 /// With the penalty last, token 1 would stay among the two likeliest.
 #[test]
 fn the_penalty_comes_before_the_filters() {
@@ -277,7 +290,8 @@ proptest! {
     fn filters_that_keep_all_change_no_draw(logits in logits(), u in 0.0..1.0f64) {
         let draw_with = |top_k, top_p| {
             let settings = Sampling { top_k, top_p, ..Sampling::drawn(1, 0) };
-            Sampler::new(&settings).unwrap().choose(&mut logits.clone(), &BTreeSet::new(), u).unwrap()
+            let mut sampler = Sampler::new(&settings).unwrap();
+            sampler.choose(&mut logits.clone(), &BTreeSet::new(), u).unwrap()
         };
         let plain = draw_with(0, 1.0);
         prop_assert_eq!(draw_with(logits.len(), 1.0), plain);
@@ -310,9 +324,7 @@ proptest! {
             prop_assert!(after <= before);
             prop_assert!(seen.contains(&id) || after == before);
         }
-        let undo: Vec<f64> = penalized.clone();
-        let mut undone = undo;
-        penalize(&mut undone, &seen, 1.0 / penalty);
-        prop_assert!(undone.iter().zip(&logits).all(|(a, b)| (a - b).abs() < 1e-12));
+        penalize(&mut penalized, &seen, 1.0 / penalty);
+        prop_assert!(penalized.iter().zip(&logits).all(|(a, b)| (a - b).abs() < 1e-12));
     }
 }

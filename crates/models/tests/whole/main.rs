@@ -2,5 +2,8 @@
 
 mod common;
 mod folder;
+mod gradcheck;
+mod mistakes;
+mod mutants;
 mod packing;
 mod predict;

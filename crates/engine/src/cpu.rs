@@ -7,7 +7,7 @@ mod rows;
 
 use crate::shape::DType;
 use crate::table::{
-    AdamW, AttentionDims, AttentionIn, Buf, Cache, Kernels, Operand, Target, XentSpec,
+    AdamW, AttentionDims, AttentionIn, Buf, Cache, Kernels, Operand, Sgd, Target, XentSpec,
 };
 pub use tenon_kernels::Isa;
 use tenon_kernels::{self as kernels, Activation, Arena, Cx, Lend, Pool, Region, RopeStyle};
@@ -340,21 +340,13 @@ impl Kernels for Cpu {
         products::adamw(self, [p, g, m, v], spec);
     }
 
-    fn sgd(
-        &mut self,
-        p: Buf,
-        g: Buf,
-        velocity: Option<Buf>,
-        learning_rate: f64,
-        momentum: f64,
-        grad_scale: f64,
-    ) {
+    fn sgd(&mut self, p: Buf, g: Buf, velocity: Option<Buf>, spec: &Sgd) {
         let spec = kernels::Sgd {
-            learning_rate,
-            momentum,
+            learning_rate: spec.learning_rate,
+            momentum: spec.momentum,
             nesterov: false,
-            weight_decay: 0.0,
-            grad_scale,
+            weight_decay: spec.weight_decay,
+            grad_scale: spec.grad_scale,
         };
         let (cx, lend) = self.open();
         with_float!(p.dtype, S => {

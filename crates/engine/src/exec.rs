@@ -4,7 +4,7 @@ use crate::graph::{Graph, Origin, ParamId, ValueId};
 use crate::op::{Cx, Vjp};
 use crate::plan::{Call, Content, Plan, PlanOptions, Slot, SlotId};
 use crate::shape::{DType, Extent};
-use crate::table::{AdamW, Buf, Kernels, Target};
+use crate::table::{AdamW, Buf, Kernels, Sgd, Target};
 use std::sync::Arc;
 use tenon_kernels::{bytes_of, bytes_of_mut};
 
@@ -398,13 +398,11 @@ impl Executor {
     }
 
     /// One SGD update of a parameter; momentum uses the first optimiser buffer when there is one.
-    pub fn sgd(&mut self, p: ParamId, learning_rate: f64, momentum: f64, grad_scale: f64) {
+    pub fn sgd(&mut self, p: ParamId, spec: &Sgd) {
         let [param, grad] = self.update_bufs(p);
-        let velocity = self.first().moments[p.0 as usize]
-            .first()
-            .map(|&s| self.first_buf(s));
-        self.device
-            .sgd(param, grad, velocity, learning_rate, momentum, grad_scale);
+        let moment = self.first().moments[p.0 as usize].first();
+        let velocity = moment.map(|&s| self.first().buf(s, self.extent));
+        self.device.sgd(param, grad, velocity, spec);
     }
 
     fn update_bufs(&self, p: ParamId) -> [Buf; 2] {

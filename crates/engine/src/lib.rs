@@ -26,3 +26,4 @@ pub use op::{Cost, Grad, Op, Saves};
 pub use plan::{Plan, PlanOptions, Recompute};
 pub use shape::{DType, Dim, Elem, Extent, Shape, Ty};
 pub use table::{Buf, Kernels};
+pub use tenon_kernels::Isa;

@@ -199,6 +199,19 @@ pub struct AdamW {
     pub grad_scale: f64,
 }
 
+/// Constants of one SGD update.
+#[derive(Clone, Copy, Debug)]
+pub struct Sgd {
+    /// Learning rate of this step.
+    pub learning_rate: f64,
+    /// Part of the last update that is kept; read only with a velocity.
+    pub momentum: f64,
+    /// Added to the gradient as `weight_decay · p`.
+    pub weight_decay: f64,
+    /// Factor applied to the gradient first.
+    pub grad_scale: f64,
+}
+
 /// Where cached keys and values of sequences lie: `[slots, capacity, G·K]`.
 #[derive(Clone, Copy, Debug)]
 pub struct Cache {
@@ -344,16 +357,8 @@ pub trait Kernels: Send {
 
     /// One AdamW update.
     fn adamw(&mut self, p: Buf, g: Buf, m: Buf, v: Buf, spec: &AdamW);
-    /// `p -= learning_rate · (grad_scale · g)`, with momentum when a buffer is given.
-    fn sgd(
-        &mut self,
-        p: Buf,
-        g: Buf,
-        velocity: Option<Buf>,
-        learning_rate: f64,
-        momentum: f64,
-        grad_scale: f64,
-    );
+    /// One SGD update, with momentum when there is a velocity.
+    fn sgd(&mut self, p: Buf, g: Buf, velocity: Option<Buf>, spec: &Sgd);
     /// `Σ x²`, accumulated in f64 in a fixed order.
     fn sum_of_squares(&mut self, x: Buf) -> f64;
     /// `Σ x`, accumulated in f64 in a fixed order.

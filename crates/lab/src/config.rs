@@ -188,6 +188,15 @@ impl Config {
     /// The text of `config.resolved.yaml`: every key that has an effect, with its value.
     /// [`read`] gives the same configuration back, whatever the defaults become.
     pub fn to_yaml(&self) -> String {
+        yaml::emit(&self.to_value())
+    }
+
+    /// The same as a JSON object, for the store of runs and for `--json`.
+    pub fn to_json(&self) -> serde_json::Value {
+        section::json(&self.to_value())
+    }
+
+    fn to_value(&self) -> Value {
         let sections = vec![
             pair("experiment_name", Value::Str(self.experiment_name.clone())),
             pair("model", self.model.to_section().into_value()),
@@ -195,7 +204,7 @@ impl Config {
             pair("training", self.training.to_section().into_value()),
             pair("evaluation", self.evaluation.to_section().into_value()),
         ];
-        yaml::emit(&Section::from_pairs(sections).into_value())
+        Section::from_pairs(sections).into_value()
     }
 }
 

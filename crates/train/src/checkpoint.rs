@@ -160,7 +160,8 @@ impl<'a> Checkpoints<'a> {
     }
 
     /// Removes checkpoints but the `keep` latest and the best, and whatever was left unfinished.
-    pub fn prune(&self, keep: usize, best: Option<u64>) -> Result<()> {
+    pub fn prune(&self, keep: Option<usize>, best: Option<u64>) -> Result<()> {
+        let Some(keep) = keep else { return Ok(()) };
         let steps = self.steps()?;
         let old = &steps[..steps.len().saturating_sub(keep.max(1))];
         for &step in old.iter().filter(|&&s| Some(s) != best) {

@@ -11,7 +11,7 @@ use tenon_base::files::Disk;
 use tenon_base::rng::{Key, Stream};
 use tenon_base::{Error, Result};
 use tenon_data::{Batch, Loader};
-use tenon_engine::table::AdamW;
+use tenon_engine::table::{AdamW, Sgd};
 use tenon_engine::{Executor, LossSum};
 use tenon_models::net::feed;
 
@@ -128,6 +128,7 @@ impl<'a> Training<'a> {
 
     fn step(&mut self, observe: Observer<'_>) -> Result<()> {
         let rate = self.settings().schedule.rate(self.state.step);
+        let epoch_before = self.state.cursor.epoch;
         let loss = self.accumulate();
         let grad_norm = match loss.tokens {
             0 => 0.0,
@@ -149,7 +150,7 @@ impl<'a> Training<'a> {
             let (step, n_skipped) = (self.state.step, self.state.n_skipped);
             observe(Event::Skipped { step, n_skipped })?;
         }
-        self.duties(observe)
+        self.duties(epoch_before, observe)
     }
 
     fn stats(&self, loss: LossSum) -> StepStats {
@@ -198,13 +199,14 @@ impl<'a> Training<'a> {
     }
 
     /// What is due after a step: metrics, validation, checkpoint.
-    fn duties(&mut self, observe: Observer<'_>) -> Result<()> {
+    fn duties(&mut self, epoch_before: u64, observe: Observer<'_>) -> Result<()> {
         let is_due = |every: Option<u64>| every.is_some_and(|n| self.state.step.is_multiple_of(n));
         let settings = self.settings();
-        let (validate, save) = (
-            is_due(settings.eval_every),
-            is_due(settings.checkpoint_every),
-        );
+        let epoch = self.state.cursor.epoch;
+        let is_epoch_due = |n: u64| epoch > epoch_before && epoch.is_multiple_of(n);
+        let validate = is_due(settings.eval_every);
+        let save = is_due(settings.checkpoint_every)
+            || settings.checkpoint_every_epochs.is_some_and(is_epoch_due);
         if is_due(Some(settings.log_every)) {
             self.log(observe)?;
         }
@@ -303,16 +305,28 @@ impl<'a> Training<'a> {
 pub fn update(exec: &mut Executor, optimizer: &Optimizer, rate: f64, grad_scale: f64, count: u64) {
     let graph = exec.graph().clone();
     for p in graph.param_ids().filter(|&p| graph.param(p).trainable) {
+        let is_matrix = graph.param(p).shape.len() > 1;
+        let decays = if is_matrix { 1.0 } else { 0.0 };
         match *optimizer {
-            Optimizer::Sgd { momentum } => exec.sgd(p, rate, momentum, grad_scale),
+            Optimizer::Sgd {
+                momentum,
+                weight_decay,
+            } => {
+                let spec = Sgd {
+                    learning_rate: rate,
+                    momentum,
+                    weight_decay: weight_decay * decays,
+                    grad_scale,
+                };
+                exec.sgd(p, &spec);
+            }
             Optimizer::AdamW {
                 beta1,
                 beta2,
                 eps,
                 weight_decay,
             } => {
-                let is_matrix = graph.param(p).shape.len() > 1;
-                let weight_decay = if is_matrix { weight_decay } else { 0.0 };
+                let weight_decay = weight_decay * decays;
                 let learning_rate = rate;
                 let step = count;
                 let spec = AdamW {

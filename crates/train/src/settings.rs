@@ -9,6 +9,8 @@ pub enum Optimizer {
     Sgd {
         /// Momentum.
         momentum: f64,
+        /// Decay of matrices, added to their gradients; vectors (gains, biases) do not decay.
+        weight_decay: f64,
     },
     /// AdamW (Loshchilov & Hutter 2019).
     AdamW {
@@ -27,7 +29,7 @@ impl Optimizer {
     /// Buffers of the size of the parameters that it keeps.
     pub fn n_moments(&self) -> usize {
         match self {
-            Optimizer::Sgd { momentum } if *momentum == 0.0 => 0,
+            Optimizer::Sgd { momentum, .. } if *momentum == 0.0 => 0,
             Optimizer::Sgd { .. } => 1,
             Optimizer::AdamW { .. } => 2,
         }
@@ -63,10 +65,12 @@ pub struct Settings {
     pub eval_every: Option<u64>,
     /// A checkpoint every so many steps, and at the end.
     pub checkpoint_every: Option<u64>,
+    /// A checkpoint every so many epochs.
+    pub checkpoint_every_epochs: Option<u64>,
     /// A line of metrics every so many steps.
     pub log_every: u64,
-    /// Checkpoints that are kept beside the best one.
-    pub keep_checkpoints: usize,
+    /// Latest checkpoints that are kept beside the best one; `None` keeps all.
+    pub keep_checkpoints: Option<usize>,
     /// When to give up.
     pub early_stopping: Option<EarlyStopping>,
 }

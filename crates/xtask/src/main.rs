@@ -12,7 +12,7 @@ use tenon_xtask::{ratchet, test_count, tidy, workspace_root};
 const USAGE: &str = "\
 usage: cargo xtask tidy             names every broken rule of the house
        cargo xtask tidy --update    lowers the listed lengths to today's
-       cargo xtask tidy --accept    lists today's lengths, longer ones included; say why in the commit
+       cargo xtask tidy --accept    lists today's lengths, longer ones too; say why in the commit
        cargo xtask count LOG [failed:STEP|skipped:STEP]...
                                     the last line of a CI run
 ";

@@ -83,13 +83,12 @@ pub enum TextLayout {
 
 pub(super) fn resolve(judge: &mut Judge, model: &ModelConfig) -> DataConfig {
     let source = source(judge);
-    let column_of = |source: &DataSource| match source {
-        DataSource::Named(name) => known(name).map(|set| set.column.to_owned()),
-        DataSource::Corpus(_) | DataSource::Path(_) => None,
+    let column = judge.text("data.text_column");
+    let text_column = match &source {
+        DataSource::Corpus(_) => None,
+        DataSource::Path(_) => column,
+        DataSource::Named(name) => column.or_else(|| known(name).map(|set| set.column.to_owned())),
     };
-    let text_column = judge
-        .text("data.text_column")
-        .or_else(|| column_of(&source));
     DataConfig {
         text_column,
         tokenizer: tokenizer(judge),
@@ -192,14 +191,9 @@ fn tokenizer(judge: &mut Judge) -> TokenizerChoice {
 
 fn documents(judge: &mut Judge, source: &DataSource) -> Documents {
     if matches!(source, DataSource::Corpus(_)) {
-        judge.no_effect(
-            &["data.documents"],
-            "on the built-in corpus, which has documents",
-        );
-        judge.no_effect(
-            &["data.text_column"],
-            "on the built-in corpus, which has no columns",
-        );
+        let keys = ["data.documents", "data.text_column"];
+        judge.no_effect(&keys, "on the built-in corpus, whose documents are known");
+        return Documents::Whole;
     }
     match judge.values.str("data.documents") {
         Some("lines") => Documents::Lines,
@@ -348,7 +342,9 @@ impl DataConfig {
             section.text("text_column", column);
         }
         section.text("tokenizer", self.tokenizer.text());
-        section.text("documents", documents_name(&self.documents));
+        if !matches!(self.source, DataSource::Corpus(_)) {
+            section.text("documents", documents_name(&self.documents));
+        }
         match self.layout {
             TextLayout::OnePerRow => section.text("layout", "one_per_row"),
             TextLayout::Packed {

@@ -1,5 +1,6 @@
 //! Building the resolved text of a section, key by key.
 
+use serde_json::Value as Json;
 use tenon_base::diag::Span;
 use tenon_base::yaml::{Key, Node, Value};
 
@@ -22,6 +23,23 @@ fn node(value: Value) -> Node {
     Node {
         span: NOWHERE,
         value,
+    }
+}
+
+/// The same value in JSON; numbers of a configuration are finite.
+pub(super) fn json(value: &Value) -> Json {
+    match value {
+        Value::Null => Json::Null,
+        Value::Bool(value) => Json::from(*value),
+        Value::Int(n) => Json::from(*n),
+        Value::Float(x) => Json::from(*x),
+        Value::Str(text) => Json::from(text.as_str()),
+        Value::Seq(items) => items.iter().map(|item| json(&item.value)).collect(),
+        Value::Map(entries) => {
+            let pairs = entries.iter();
+            let pairs = pairs.map(|(key, node)| (key.name.clone(), json(&node.value)));
+            Json::Object(pairs.collect())
+        }
     }
 }
 

@@ -455,8 +455,8 @@ fn keys_without_effect_are_said() {
             .any(|note| note.contains(&format!("`{key}` has no effect")));
         assert!(said, "{key}: {notes:?}");
     }
-    let lines = set(&[("data.documents", "lines")]).unwrap().config.data;
-    assert_eq!(lines.documents, Documents::Lines);
+    let file = "data: {path: a.txt, documents: lines}\ntraining: {max_steps: 1}";
+    assert_eq!(config(file).data.documents, Documents::Lines);
 }
 
 #[test]
@@ -604,6 +604,9 @@ fn any_key() -> impl Strategy<Value = (String, String)> {
         key("model.tie_embeddings", &["true", "false"]),
         key("model.from", &["org/name", "runs/a b/model"]),
         key("model.dtype", &["f64"]),
+        key("data.dataset", &["null", "tinystories", "org/name"]),
+        key("data.path", &["a b.txt", "./#x"]),
+        key("data.documents", &["lines", "paragraphs"]),
         key("data.layout", &["packed"]),
         key("data.tokenizer", &["byte", "char", "a: b/#x", "./1"]),
         key("data.text_column", &["null", "true", "1", "a\"b"]),
@@ -629,6 +632,8 @@ fn any_key() -> impl Strategy<Value = (String, String)> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn the_resolved_text_is_the_configuration(sets in prop::collection::vec(any_key(), 0..10)) {
         // Keys that contradict each other are refused; whatever is accepted reads back.
@@ -641,6 +646,8 @@ proptest! {
             };
             prop_assert_eq!(&again.config, &reading.config, "{}", text);
             prop_assert_eq!(again.config.to_yaml(), text);
+            let json = reading.config.to_json().to_string();
+            prop_assert_eq!(&config(&json), &reading.config, "{}", json);
             let both_ends = matches!(reading.config.training.end, End::Earlier { .. });
             prop_assert_eq!(again.notes.len(), usize::from(both_ends), "{:?}", again.notes);
         }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use tenon_base::files::RealDisk;
-use tenon_engine::{DType, cpu::Cpu};
-use tenon_kernels::Isa;
+use tenon_engine::DType;
+use tenon_engine::cpu::{Cpu, Isa};
 use tenon_models::checkpoint::{Checkpoint, TensorView};
 use tenon_models::folder::{self, Folder};
 use tenon_models::predict::{IntTensor, Model, Options, Prediction, predict, read_inputs};

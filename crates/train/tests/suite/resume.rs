@@ -1,8 +1,6 @@
 //! A run that was killed or interrupted, and resumed, ends with the bits of one that was not.
 
-mod common;
-
-use common::{Left, Options, executor, latest, run, settings};
+use crate::common::{Left, Options, executor, latest, run, settings};
 use std::path::Path;
 use tenon_base::files::{Disk, RealDisk};
 use tenon_testkit::{Fault, FaultDisk};
@@ -120,7 +118,10 @@ fn resuming_with_another_optimizer_is_refused() {
     run(options(&RealDisk, folder.path(), Some(3)), &mut exec, None).unwrap();
     let checkpoint = latest(&RealDisk, folder.path()).unwrap();
     let mut sgd = settings();
-    sgd.optimizer = tenon_train::Optimizer::Sgd { momentum: 0.0 };
+    sgd.optimizer = tenon_train::Optimizer::Sgd {
+        momentum: 0.0,
+        weight_decay: 0.0,
+    };
     let options = Options {
         settings: sgd,
         ..options(&RealDisk, folder.path(), None)

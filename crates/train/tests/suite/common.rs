@@ -11,9 +11,8 @@ use tenon_base::files::Disk;
 use tenon_data::batch::{Borders, Layout, LoaderSpec, Order, Partial, Sight};
 use tenon_data::vocab::{ByteTokenizer, Tokenizer};
 use tenon_data::{Batch, Loader, Tokens};
-use tenon_engine::cpu::Cpu;
+use tenon_engine::cpu::{Cpu, Isa};
 use tenon_engine::{DType, Executor, Extent, LossSum, PlanOptions};
-use tenon_kernels::Isa;
 use tenon_models::checkpoint::{self, Checkpoint, Dtype, Slot};
 use tenon_models::net::{LossOptions, Outputs, feed};
 use tenon_models::spec::{CustomSpec, Spec};
@@ -21,7 +20,7 @@ use tenon_models::weights::{Weight, Weights};
 use tenon_train::*;
 
 /// Weights under our own names: the tests need no hub folder.
-pub struct PlainStore;
+pub(crate) struct PlainStore;
 
 impl ModelStore for PlainStore {
     fn save(&self, disk: &dyn Disk, folder: &Path, weights: &Weights) -> Result<()> {
@@ -63,7 +62,7 @@ impl ModelStore for PlainStore {
 
 const LENGTH: usize = 16;
 
-pub fn loader(batch_size: usize, order: Order) -> Loader {
+pub(crate) fn loader(batch_size: usize, order: Order) -> Loader {
     let text = "the quick brown fox jumps over the lazy dog; 0123456789. ".repeat(12);
     let tokenizer = ByteTokenizer;
     let mut tokens = Tokens::new(&tokenizer);
@@ -83,7 +82,7 @@ pub fn loader(batch_size: usize, order: Order) -> Loader {
     Loader::new(Arc::new(tokens), spec).unwrap()
 }
 
-pub fn executor(seed: u64, batch_size: usize, moments: usize, dropout: f64) -> Executor {
+pub(crate) fn executor(seed: u64, batch_size: usize, moments: usize, dropout: f64) -> Executor {
     let spec = Spec::Custom(CustomSpec {
         vocab_size: 257,
         max_seq_len: LENGTH,
@@ -110,7 +109,7 @@ pub fn executor(seed: u64, batch_size: usize, moments: usize, dropout: f64) -> E
     exec
 }
 
-pub fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     Settings {
         seed: 5,
         optimizer: Optimizer::AdamW {
@@ -131,13 +130,14 @@ pub fn settings() -> Settings {
         nan_steps_max: 10,
         eval_every: Some(4),
         checkpoint_every: Some(3),
+        checkpoint_every_epochs: None,
         log_every: 2,
-        keep_checkpoints: 2,
+        keep_checkpoints: Some(2),
         early_stopping: None,
     }
 }
 
-pub fn judge(exec: &mut Executor) -> Result<Validation> {
+pub(crate) fn judge(exec: &mut Executor) -> Result<Validation> {
     exec.activate(1);
     let mut data = loader(2, Order::InOrder);
     let (mut batch, mut loss) = (Batch::default(), LossSum::default());
@@ -156,21 +156,25 @@ pub fn judge(exec: &mut Executor) -> Result<Validation> {
 }
 
 /// What a run left: its outcome, weights and moments, and what it told about steps and validations.
-pub struct Left {
-    pub outcome: Outcome,
-    pub weights: Weights,
-    pub lines: Vec<String>,
+pub(crate) struct Left {
+    pub(crate) outcome: Outcome,
+    pub(crate) weights: Weights,
+    pub(crate) lines: Vec<String>,
 }
 
-pub struct Options<'a> {
-    pub disk: &'a dyn Disk,
-    pub folder: &'a Path,
-    pub settings: Settings,
+pub(crate) struct Options<'a> {
+    pub(crate) disk: &'a dyn Disk,
+    pub(crate) folder: &'a Path,
+    pub(crate) settings: Settings,
     /// Set the interrupt after this step.
-    pub interrupt_after: Option<u64>,
+    pub(crate) interrupt_after: Option<u64>,
 }
 
-pub fn run(options: Options<'_>, exec: &mut Executor, resume: Option<&Path>) -> Result<Left> {
+pub(crate) fn run(
+    options: Options<'_>,
+    exec: &mut Executor,
+    resume: Option<&Path>,
+) -> Result<Left> {
     let interrupt = AtomicBool::new(false);
     let mut lines = Vec::new();
     let clock = FixedClock::at(0);
@@ -220,7 +224,7 @@ pub fn run(options: Options<'_>, exec: &mut Executor, resume: Option<&Path>) -> 
 }
 
 /// The latest complete checkpoint.
-pub fn latest(disk: &dyn Disk, folder: &Path) -> Option<std::path::PathBuf> {
+pub(crate) fn latest(disk: &dyn Disk, folder: &Path) -> Option<std::path::PathBuf> {
     let checkpoints = Checkpoints::new(disk, folder.to_path_buf(), &PlainStore);
     let steps = checkpoints.steps().expect("the folder can be listed");
     steps.last().map(|&s| checkpoints.path(s))

@@ -1,8 +1,6 @@
 //! What the loop does beside stepping: clipping, accumulation, skipping, stopping, keeping checkpoints.
 
-mod common;
-
-use common::{Options, PlainStore, executor, loader, run, settings};
+use crate::common::{Left, Options, PlainStore, executor, loader, run, settings};
 use tenon_base::files::RealDisk;
 use tenon_data::Batch;
 use tenon_data::batch::Order;
@@ -10,7 +8,7 @@ use tenon_engine::Executor;
 use tenon_models::net::feed;
 use tenon_train::{Checkpoints, Curve, EarlyStopping, Ending, Optimizer, Settings};
 
-fn train(settings: Settings, exec: &mut Executor) -> (common::Left, tempfile::TempDir) {
+fn train(settings: Settings, exec: &mut Executor) -> (Left, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let options = Options {
         disk: &RealDisk,
@@ -25,7 +23,7 @@ fn train(settings: Settings, exec: &mut Executor) -> (common::Left, tempfile::Te
 fn the_loss_falls() {
     let (left, _folder) = train(settings(), &mut executor(1, 2, 2, 0.0));
     let (_, best) = left.outcome.state.best.unwrap();
-    let first = common::judge(&mut executor(1, 2, 2, 0.0))
+    let first = crate::common::judge(&mut executor(1, 2, 2, 0.0))
         .unwrap()
         .loss
         .mean()
@@ -132,7 +130,10 @@ fn accumulation_divides_by_counted_tokens() {
 fn clipping_limits_the_update() {
     let moved = |max_grad_norm: Option<f64>| -> f64 {
         let mut settings = settings();
-        settings.optimizer = Optimizer::Sgd { momentum: 0.0 };
+        settings.optimizer = Optimizer::Sgd {
+            momentum: 0.0,
+            weight_decay: 0.0,
+        };
         settings.schedule.curve = Curve::Constant;
         settings.schedule.base = 1.0;
         settings.schedule.warmup_steps = 0;

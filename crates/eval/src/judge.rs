@@ -1,0 +1,238 @@
+//! Loss, perplexity, accuracy and bits per byte over a split: sums over counted tokens, divided
+//! once.
+
+use std::ops::ControlFlow;
+
+use tenon_base::{Error, Kind, Result};
+use tenon_data::batch::{Batch, Cursor, Layout, Loader, Order, Partial, Sight};
+use tenon_engine::graph::Part;
+use tenon_engine::{Executor, Extent, Kernels, LossSum};
+use tenon_models::net::Outputs;
+use tenon_models::spec::Spec;
+use tenon_models::weights::Weights;
+
+use crate::subject;
+
+/// Ranks below this count as hits of the wider accuracy.
+const TOP: f64 = 5.0;
+
+/// The verdict over a split. There is none without a counted token.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Judged {
+    loss: LossSum,
+    n_top1: usize,
+    n_top5: usize,
+    n_bytes: u64,
+}
+
+impl Judged {
+    /// Sum of the loss over the counted tokens, in nats.
+    pub fn total_nats(&self) -> f64 {
+        self.loss.total
+    }
+
+    /// Counted tokens; at least 1.
+    pub fn n_tokens(&self) -> usize {
+        self.loss.tokens
+    }
+
+    /// Bytes of text that the counted tokens stand for.
+    pub fn n_bytes(&self) -> u64 {
+        self.n_bytes
+    }
+
+    /// Nats for each counted token.
+    pub fn loss(&self) -> f64 {
+        self.loss.total / self.loss.tokens as f64
+    }
+
+    /// exp(loss); infinite where that does not fit an f64.
+    pub fn perplexity(&self) -> f64 {
+        libm::exp(self.loss())
+    }
+
+    /// Share of counted tokens with the largest logit; of equal logits the lower id goes first.
+    pub fn top1_accuracy(&self) -> f64 {
+        self.n_top1 as f64 / self.loss.tokens as f64
+    }
+
+    /// Share of counted tokens among the five largest logits.
+    pub fn top5_accuracy(&self) -> f64 {
+        self.n_top5 as f64 / self.loss.tokens as f64
+    }
+
+    /// Total nats / ln 2 / bytes of the counted tokens. `None` when they stand for no text, as
+    /// special ids do.
+    pub fn bits_per_byte(&self) -> Option<f64> {
+        let bits = self.loss.total / std::f64::consts::LN_2;
+        (self.n_bytes > 0).then(|| bits / self.n_bytes as f64)
+    }
+}
+
+/// How far judging has come.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Progress {
+    /// Batches that are over.
+    pub n_done: usize,
+    /// Batches in all.
+    pub n_batches: usize,
+    /// The sum so far.
+    pub loss: LossSum,
+}
+
+/// Room for the batches of a loader.
+pub fn capacity(loader: &Loader) -> Extent {
+    let tokens = loader.n_rows_max();
+    let seqs = match loader.spec().layout {
+        Layout::Packed {
+            sight: Sight::Document,
+            ..
+        } => tokens,
+        _ => loader.spec().batch_size,
+    };
+    Extent { tokens, seqs }
+}
+
+/// An executor that judges a model on batches of the loader. Data error when the weights are
+/// another model's, usage error when the loader's sequences are longer than the model's context.
+pub fn executor(
+    spec: &Spec,
+    weights: &Weights,
+    loader: &Loader,
+    device: Box<dyn Kernels>,
+) -> Result<Executor> {
+    let longest = loader.n_rows_max() / loader.spec().batch_size;
+    let context = spec.context_len();
+    if longest > context {
+        return Err(Error::usage(format!(
+            "sequences of {longest} tokens, the model's context has {context}"
+        ))
+        .hint(format!("judge with sequences of at most {context} tokens")));
+    }
+    let outputs = Outputs::judging();
+    subject::executor(spec, &outputs, weights, capacity(loader), device)
+}
+
+/// Judges the model in `exec`, whose active graph is a [`Outputs::judging`] one, on the first
+/// `max_batches` batches of the loader or on all of them, each once.
+///
+/// `on_batch` is called after each batch; `Break` ends judging with an error of kind
+/// `Interrupted`. The loader is moved to its start first, so its last position does not matter.
+///
+/// Usage error when the loader shuffles, leaves a remainder out or makes batches that the plan has
+/// no room for; data error when an id is outside the vocabulary or no token is counted; judged bad
+/// when a loss is not finite.
+///
+/// # Panics
+/// When the active graph has no loss or no ranks.
+pub fn judge(
+    exec: &mut Executor,
+    loader: &mut Loader,
+    max_batches: Option<usize>,
+    on_batch: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<Judged> {
+    check_loader(exec, loader)?;
+    loader.seek(Cursor {
+        epoch: 0,
+        position: 0,
+    })?;
+    let all = loader.n_batches();
+    let n_batches = max_batches.map_or(all, |most| most.min(all));
+    let mut sums = Judged {
+        loss: LossSum::default(),
+        n_top1: 0,
+        n_top5: 0,
+        n_bytes: 0,
+    };
+    let mut batch = Batch::default();
+    for i in 0..n_batches {
+        loader.next(&mut batch);
+        add_batch(exec, &batch, &mut sums).map_err(|error| error.at(format!("batch {i}")))?;
+        let progress = Progress {
+            n_done: i + 1,
+            n_batches,
+            loss: sums.loss,
+        };
+        if on_batch(progress).is_break() {
+            return Err(Error::new(Kind::Interrupted, "judging was interrupted"));
+        }
+    }
+    match sums.loss.tokens {
+        0 => Err(
+            Error::data(format!("no token counts in {n_batches} batches"))
+                .hint("give a split with documents of at least 2 tokens"),
+        ),
+        _ => Ok(sums),
+    }
+}
+
+fn check_loader(exec: &Executor, loader: &Loader) -> Result<()> {
+    let spec = loader.spec();
+    if spec.order != Order::InOrder || spec.partial != Partial::Keep {
+        return Err(Error::usage(
+            "judging needs every token once: an ordered loader that keeps the remainder",
+        ));
+    }
+    let (needed, room) = (capacity(loader), exec.plan().options.capacity);
+    if needed.tokens > room.tokens || needed.seqs > room.seqs {
+        return Err(Error::usage(format!(
+            "batches of {} tokens in {} sequences, the plan has room for {} in {}",
+            needed.tokens, needed.seqs, room.tokens, room.seqs
+        )));
+    }
+    Ok(())
+}
+
+fn add_batch(exec: &mut Executor, batch: &Batch, sums: &mut Judged) -> Result<()> {
+    check_ids(exec, &batch.ids)?;
+    check_ids(exec, &batch.targets)?;
+    feed(exec, batch);
+    exec.forward();
+    let loss = exec.loss();
+    // A NaN logit is neither larger nor smaller than another, so ranks would praise it.
+    if !loss.total.is_finite() {
+        return Err(Error::judged(format!("the loss is {}", loss.total)));
+    }
+    let ranks = exec.read_output("rank").expect("a judging graph has ranks");
+    let hits = |top: f64| {
+        ranks
+            .iter()
+            .filter(|rank| (0.0..top).contains(*rank))
+            .count()
+    };
+    sums.loss.add(loss);
+    sums.n_top1 += hits(1.0);
+    sums.n_top5 += hits(TOP);
+    sums.n_bytes += batch.n_bytes;
+    Ok(())
+}
+
+/// Targets that are not counted are below 0 and pass.
+fn check_ids(exec: &Executor, ids: &[i32]) -> Result<()> {
+    let mut params = exec.graph().params.iter();
+    let table = params.find(|p| p.role.part == Part::TokenEmbedding);
+    let vocab_size = table.map_or(usize::MAX, |p| p.shape[0]);
+    match ids.iter().max() {
+        Some(&id) if id >= 0 && id as usize >= vocab_size => Err(Error::data(format!(
+            "token id {id} is outside a vocabulary of {vocab_size} ids"
+        ))
+        .hint("the tokenizer and the model's `vocab_size` must agree")),
+        _ => Ok(()),
+    }
+}
+
+fn feed(exec: &mut Executor, batch: &Batch) {
+    exec.set_extent(Extent {
+        tokens: batch.ids.len(),
+        seqs: batch.n_seqs(),
+    });
+    exec.set_input("input_ids", &batch.ids);
+    exec.set_input("cu_seqlens", &batch.cu_seqlens);
+    exec.set_input("targets", &batch.targets);
+    if exec.has_input("positions") {
+        exec.set_input("positions", &batch.positions);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,284 @@
+//! From a configuration to everything that a run works with: tokenizer, batches, model.
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::Arc;
+
+use tenon_base::files::Disk;
+use tenon_base::knobs::Environment;
+use tenon_base::{Error, Result};
+use tenon_data::batch::{Facts, LoaderSpec, Order, Partial};
+use tenon_data::source::{self, Documents, ReadOptions, Rows};
+use tenon_data::split::{self, TrainValidation};
+use tenon_data::{Loader, Tokenizer, Tokens, vocab};
+use tenon_engine::DType;
+use tenon_models::checkpoint::Dtype as StoredType;
+use tenon_models::folder::{self, Folder};
+use tenon_models::hub::HubConfig;
+use tenon_models::spec::Spec;
+use tenon_models::weights::Weights;
+
+use crate::config::{Config, DataConfig, DataSource, Dtype, ModelOrigin};
+
+/// A run that could start.
+pub struct Prepared {
+    /// The configuration, with nothing left open.
+    pub config: Config,
+    /// The model.
+    pub hub: HubConfig,
+    /// The tokenizer.
+    pub tokenizer: Arc<dyn Tokenizer>,
+    /// Training batches, at their start.
+    pub train: Loader,
+    /// Validation batches, in order.
+    pub validation: Loader,
+    /// The weights to start from.
+    pub weights: Weights,
+    /// What there is to know about the data.
+    pub facts: DataFacts,
+}
+
+/// What there is to know about a run's data.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DataFacts {
+    /// Where it came from.
+    pub source: String,
+    /// The tokenizer's name and size.
+    pub tokenizer: String,
+    /// What training sees.
+    pub train: Facts,
+    /// What validation sees.
+    pub validation: Facts,
+    /// The least mean loss that the entropy of the built-in corpus allows, in nats a token.
+    pub loss_floor: Option<f64>,
+}
+
+impl Prepared {
+    /// The spec of the model.
+    pub fn spec(&self) -> &Spec {
+        &self.hub.spec
+    }
+
+    /// The type of the run's floats.
+    pub fn float(&self) -> DType {
+        float(self.config.model.dtype)
+    }
+
+    /// Steps of an epoch.
+    pub fn steps_per_epoch(&self) -> u64 {
+        let batches = self.train.n_batches();
+        batches.div_ceil(self.config.training.gradient_accumulation_steps) as u64
+    }
+
+    /// Steps of the run.
+    pub fn total_steps(&self) -> u64 {
+        self.config.training.end.steps(self.steps_per_epoch())
+    }
+}
+
+/// The engine's name of a configured type.
+pub fn float(dtype: Dtype) -> DType {
+    match dtype {
+        Dtype::F32 => DType::F32,
+        Dtype::F64 => DType::F64,
+    }
+}
+
+/// Reads data and tokenizer, and makes the model.
+///
+/// # Errors
+/// `Usage` for what the configuration asks in vain, `Data` for data or checkpoints that cannot be used.
+pub fn prepare(
+    mut config: Config,
+    environment: &Environment,
+    disk: &dyn Disk,
+    threads: NonZeroUsize,
+) -> Result<Prepared> {
+    let base = match &config.model.origin {
+        ModelOrigin::From(name) => Some(starting_model(disk, name)?),
+        ModelOrigin::Fresh(_) => None,
+    };
+    let (source, rows, entropy) = rows(&config, environment)?;
+    let tokenizer = tokenizer(&config.data, &rows, base.as_ref())?;
+    let spec = match (&base, config.model.architecture()) {
+        (Some(base), _) => base.config.spec.clone(),
+        (None, Some(architecture)) => architecture.spec(tokenizer.as_ref())?,
+        (None, None) => unreachable!("a model is fresh or comes from a folder"),
+    };
+    config.settle(&spec)?;
+    let tokens = |rows: &Rows| -> Result<Arc<Tokens>> {
+        let tokens = Tokens::of_rows(rows, tokenizer.as_ref(), threads)?;
+        tokens.check_vocabulary(spec.vocab_size())?;
+        Ok(Arc::new(tokens))
+    };
+    let (train_tokens, validation_tokens) = (tokens(&rows.train)?, tokens(&rows.validation)?);
+    let loss_floor = entropy.map(|nats| {
+        let targets = train_tokens.facts().n_tokens + validation_tokens.facts().n_tokens;
+        nats / targets as f64
+    });
+    let (train, validation) = loaders(&config, &spec, train_tokens, validation_tokens)?;
+    let dtype = float(config.model.dtype);
+    let weights = match &base {
+        Some(base) => converted(&base.weights, dtype),
+        None => Weights::init(&spec.graph(&shape_only()), dtype, config.training.seed),
+    };
+    let facts = DataFacts {
+        source,
+        tokenizer: format!("{} ({} ids)", tokenizer.spec_name(), tokenizer.vocab_size()),
+        train: train.facts(),
+        validation: validation.facts(),
+        loss_floor,
+    };
+    let hub = hub_config(base, spec, dtype)?;
+    Ok(Prepared {
+        config,
+        hub,
+        tokenizer,
+        train,
+        validation,
+        weights,
+        facts,
+    })
+}
+
+/// A graph that is made for its list of parameters.
+fn shape_only() -> tenon_models::net::Outputs {
+    tenon_models::net::Outputs::judging()
+}
+
+fn hub_config(base: Option<Folder>, spec: Spec, dtype: DType) -> Result<HubConfig> {
+    let stored = match dtype {
+        DType::F64 => StoredType::F64,
+        _ => StoredType::F32,
+    };
+    match base {
+        Some(base) => Ok(HubConfig {
+            dtype: Some(stored),
+            ..base.config
+        }),
+        None => HubConfig::new(spec, stored),
+    }
+}
+
+fn converted(weights: &Weights, dtype: DType) -> Weights {
+    if weights.dtype == dtype {
+        return weights.clone();
+    }
+    let tensors = weights.tensors.iter().map(|w| {
+        let values = tenon_models::weights::decode(weights.dtype, &w.bytes);
+        let bytes = tenon_models::weights::encode(dtype, values.into_iter());
+        tenon_models::weights::Weight { bytes, ..w.clone() }
+    });
+    Weights {
+        dtype,
+        tensors: tensors.collect(),
+    }
+}
+
+fn starting_model(disk: &dyn Disk, name: &str) -> Result<Folder> {
+    let path = Path::new(name);
+    if !disk.exists(path)? {
+        let message = format!("there is no model at `{name}`");
+        let hint = "name a folder with `config.json` and `model.safetensors`, or a run's folder";
+        return Err(Error::usage(message).at("model.from").hint(hint));
+    }
+    folder::load(disk, path)
+}
+
+/// Rows of both splits, where they came from, and the entropy of the built-in corpus in nats.
+fn rows(
+    config: &Config,
+    environment: &Environment,
+) -> Result<(String, TrainValidation, Option<f64>)> {
+    let data = &config.data;
+    let fraction = data.validation_fraction;
+    let seed = config.training.seed;
+    let (source, mut rows, entropy) = match &data.source {
+        DataSource::Corpus(spec) => {
+            let corpus = source::corpus(*spec)?;
+            let name = format!("built-in corpus, seed {}", spec.seed);
+            let rows = split::by_fraction(&corpus.rows()?, fraction, seed)?;
+            (name, rows, Some(corpus.entropy_nats))
+        }
+        DataSource::Named(_) | DataSource::Path(_) => {
+            let path = data
+                .source
+                .find(environment)?
+                .expect("only the corpus has no place");
+            let options = ReadOptions {
+                column: data.text_column.clone(),
+                documents: documents(data),
+            };
+            let set = source::open(&path, &options)?;
+            (
+                path.display().to_string(),
+                split::train_validation(set, fraction, seed)?,
+                None,
+            )
+        }
+    };
+    if let Some(n) = data.subset_size {
+        rows.train = rows.train.subset(n)?;
+    }
+    if let Some(n) = data.val_subset_size {
+        rows.validation = rows.validation.subset(n)?;
+    }
+    let is_whole = data.subset_size.is_none() && data.val_subset_size.is_none();
+    Ok((source, rows, entropy.filter(|_| is_whole)))
+}
+
+fn documents(data: &DataConfig) -> Documents {
+    data.documents.clone()
+}
+
+/// The tokenizer of the run; characters are those of both splits, since a vocabulary is not learned.
+fn tokenizer(
+    data: &DataConfig,
+    rows: &TrainValidation,
+    base: Option<&Folder>,
+) -> Result<Arc<dyn Tokenizer>> {
+    let built = match (data.tokenizer_spec()?, base) {
+        (Some(spec), _) => spec.build(rows.train.texts().chain(rows.validation.texts()))?,
+        (None, Some(base)) => vocab::load(&base.path)?,
+        (None, None) => unreachable!("the resolver asks for a model's tokenizer only with a model"),
+    };
+    Ok(Arc::from(built))
+}
+
+fn loaders(
+    config: &Config,
+    spec: &Spec,
+    train: Arc<Tokens>,
+    validation: Arc<Tokens>,
+) -> Result<(Loader, Loader)> {
+    let data = &config.data;
+    let length_max = data.max_length.unwrap_or(spec.context_len());
+    let batch_size = config.training.batch_size;
+    let order = match data.shuffle {
+        true => Order::Shuffled {
+            seed: config.training.seed,
+        },
+        false => Order::InOrder,
+    };
+    let partial = Partial::Keep;
+    let layout = data.training_layout();
+    let train = Loader::new(
+        train,
+        LoaderSpec {
+            layout,
+            length_max,
+            batch_size,
+            order,
+            partial,
+        },
+    )?;
+    let (layout, order) = (data.validation_layout(), Order::InOrder);
+    let spec = LoaderSpec {
+        layout,
+        length_max,
+        batch_size,
+        order,
+        partial,
+    };
+    Ok((train, Loader::new(validation, spec)?))
+}

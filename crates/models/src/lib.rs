@@ -3,11 +3,13 @@
 //! A checkpoint is read as [`checkpoint::Checkpoint`] (a folder or a file, memory-mapped), its
 //! `config.json` as [`hub::HubConfig`] (which holds a [`spec::Spec`]), and its tensor names are
 //! matched with ours by a [`checkpoint::mapping::Table`], every key accounted for. [`folder`] does
-//! all of that for a whole model, and [`predict`] runs it.
+//! all of that for a whole model, [`predict`] runs it, and [`gradcheck`] proves its
+//! derivatives.
 
 pub mod checkpoint;
 pub mod family;
 pub mod folder;
+pub mod gradcheck;
 pub mod hub;
 mod json;
 pub mod net;

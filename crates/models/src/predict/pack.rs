@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use tenon_base::suggest;
 use tenon_base::{Error, Result};
+use tenon_engine::Extent;
 use tenon_engine::exec::IGNORE;
 
 /// A tensor of integers.
@@ -30,6 +31,16 @@ pub struct Packed {
     pub cu_seqlens: Vec<i32>,
     /// The next token's label, or −100, `[N]`; absent when no labels were given.
     pub targets: Option<Vec<i32>>,
+}
+
+impl Packed {
+    /// Its tokens and sequences.
+    pub fn extent(&self) -> Extent {
+        Extent {
+            tokens: self.ids.len(),
+            seqs: self.cu_seqlens.len() - 1,
+        }
+    }
 }
 
 /// The largest numbers that a model accepts.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tenon_base::{Error, Result};
-use tenon_engine::{DType, Executor, Extent, Graph, Kernels, LossSum, PlanOptions};
+use tenon_engine::{DType, Executor, Graph, Kernels, LossSum, PlanOptions};
 
 use super::pack::{Bounds, IntTensor, Packed, pack};
 use crate::folder::Folder;
@@ -121,29 +121,41 @@ pub fn predict(
     // Only as many rotary angles as the batch needs.
     let last = packed.positions.iter().max().map_or(0, |&p| p as usize);
     let spec = model.spec.with_rotary_positions(last + 1);
-    let graph = Arc::new(spec.graph(&Outputs::inspecting(packed.targets.is_some())));
+    let graph = spec.graph(&Outputs::inspecting(packed.targets.is_some()));
+    run(model, graph, &packed, options, device)
+}
+
+/// Runs a graph of the model, or a rewrite of one, over a packed batch. Its outputs are those of
+/// the graph.
+///
+/// # Panics When the graph has other parameters than the weights, or gradients are wanted of a
+/// graph or batch without loss.
+pub fn run(
+    model: Model<'_>,
+    graph: Graph,
+    packed: &Packed,
+    options: Options,
+    device: Box<dyn Kernels>,
+) -> Result<Prediction> {
+    let graph = Arc::new(graph);
     if packed.places.is_empty() {
-        let outputs = row_outputs(&graph, &packed, options.dtype, |_| Vec::new());
-        return Ok(prediction(options.dtype, outputs, &packed, None));
+        let outputs = row_outputs(&graph, packed, options.dtype, |_| Vec::new());
+        return Ok(prediction(options.dtype, outputs, packed, None));
     }
-    let capacity = Extent {
-        tokens: packed.places.len(),
-        seqs: packed.cu_seqlens.len() - 1,
-    };
+    let capacity = packed.extent();
     let plan = match options.grads {
         true => PlanOptions::training(options.dtype, capacity, 0),
         false => PlanOptions::inference(options.dtype, capacity),
     };
     let mut exec = Executor::new(graph.clone(), plan, device);
     model.weights.write(&mut exec);
-    set_batch(&mut exec, &packed);
+    set_batch(&mut exec, packed);
     exec.forward();
     if options.grads {
         exec.backward();
     }
-    let mut outputs = row_outputs(&graph, &packed, options.dtype, |name| {
-        exec.read_output(name).unwrap_or_default()
-    });
+    let read = |name: &str| output_bytes(&mut exec, name, options.dtype);
+    let mut outputs = row_outputs(&graph, packed, options.dtype, read);
     let loss = packed.targets.is_some().then(|| exec.loss());
     if let Some(mean) = loss.and_then(|loss| loss.mean()) {
         outputs.push(Output {
@@ -155,7 +167,21 @@ pub fn predict(
     if let (true, Some(loss)) = (options.grads, loss) {
         outputs.extend(grads(model, &mut exec, loss.tokens, options.dtype)?);
     }
-    Ok(prediction(options.dtype, outputs, &packed, loss))
+    Ok(prediction(options.dtype, outputs, packed, loss))
+}
+
+/// The rows of an output, little-endian.
+fn output_bytes(exec: &mut Executor, name: &str, dtype: DType) -> Vec<u8> {
+    let graph = exec.graph().clone();
+    let value = graph.output(name).expect("the graph names its outputs");
+    match dtype {
+        DType::F32 => {
+            let mut values = vec![0f32; graph.ty(value).shape.len(exec.extent())];
+            exec.copy_output_f32(name, &mut values);
+            values.iter().flat_map(|x| x.to_le_bytes()).collect()
+        }
+        _ => encode(dtype, exec.read_output(name).into_iter().flatten()),
+    }
 }
 
 fn prediction(
@@ -194,7 +220,7 @@ fn row_outputs(
     graph: &Graph,
     packed: &Packed,
     dtype: DType,
-    mut read: impl FnMut(&str) -> Vec<f64>,
+    mut read: impl FnMut(&str) -> Vec<u8>,
 ) -> Vec<Output> {
     let [b, t] = packed.rows_columns;
     let mut outputs = Vec::with_capacity(graph.outputs.len());
@@ -202,9 +228,8 @@ fn row_outputs(
         let width = graph.ty(*value).shape.cols();
         let row_bytes = width * dtype.bytes();
         let mut bytes = vec![0; b * t * row_bytes];
-        for (row, &place) in read(name).chunks_exact(width).zip(&packed.places) {
-            let row = encode(dtype, row.iter().copied());
-            bytes[place * row_bytes..][..row_bytes].copy_from_slice(&row);
+        for (row, &place) in read(name).chunks_exact(row_bytes).zip(&packed.places) {
+            bytes[place * row_bytes..][..row_bytes].copy_from_slice(row);
         }
         outputs.push(Output {
             name: name.clone(),

@@ -2,5 +2,10 @@
 
 mod common;
 mod folder;
+mod fresh;
+mod gradcheck;
+mod mistakes;
+mod mutants;
 mod packing;
 mod predict;
+mod recorded;

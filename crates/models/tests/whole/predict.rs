@@ -1,8 +1,17 @@
 //! Whole models against the references: every output and every gradient.
 
-use crate::common::{Golden, golden_folders};
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+
+use tenon_base::Kind;
+use tenon_base::files::RealDisk;
 use tenon_engine::DType;
+use tenon_models::checkpoint::{Checkpoint, Dtype, Order, Slot, write};
+use tenon_models::predict::{Options, predict_files};
 use tenon_testkit::rel_err;
+
+use crate::common::{Golden, committed, cpu, golden_folders};
 
 /// Compares everything that the reference computed; returns the worst relative error and its
 /// tensor.
@@ -57,4 +66,73 @@ fn f32_agrees_to_its_precision() {
         let shown = path.display();
         assert!(error <= 3e-6, "{shown}: `{name}` misses by {error:.2e}");
     }
+}
+
+/// From file to file: the tensors that [`predict`] returns, in the type that was asked for.
+///
+/// [`predict`]: tenon_models::predict::predict
+#[test]
+fn files_hold_what_was_predicted() {
+    let golden = committed("custom_small");
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out.safetensors");
+    for (dtype, on_disk) in [(DType::F32, Dtype::F32), (DType::F64, Dtype::F64)] {
+        let (model, inputs) = (golden.join("model"), golden.join("inputs.safetensors"));
+        let options = Options { dtype, grads: true };
+        let facts = predict_files(&RealDisk, &model, &inputs, &out, options, cpu()).unwrap();
+        let expected = Golden::open(&golden).predict(dtype);
+        let file = Checkpoint::open(&RealDisk, &out).unwrap();
+        assert_eq!(file.names().len(), expected.outputs.len());
+        for output in &expected.outputs {
+            let tensor = file.tensor(&output.name).unwrap();
+            assert_eq!(
+                (tensor.dtype, tensor.shape),
+                (on_disk, output.shape.as_slice())
+            );
+            assert!(tensor.bytes == output.bytes, "{}", output.name);
+            assert!(
+                facts
+                    .outputs
+                    .contains(&(output.name.clone(), output.shape.clone()))
+            );
+        }
+        assert_eq!((facts.tokens, facts.sequences), (34, 4));
+        assert_eq!(facts.loss, expected.loss);
+    }
+}
+
+#[test]
+fn files_that_are_no_inputs_are_named() {
+    let golden = committed("gpt2_small");
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out.safetensors");
+    let refused = |inputs: &Path| {
+        let options = Options {
+            dtype: DType::F32,
+            grads: false,
+        };
+        let model = golden.join("model");
+        let error = predict_files(&RealDisk, &model, inputs, &out, options, cpu()).unwrap_err();
+        assert_eq!(error.kind(), Kind::Data, "{error}");
+        assert!(!out.exists());
+        error.to_string()
+    };
+    assert!(refused(&dir.path().join("absent")).contains("there is no file"));
+    let weights = golden.join("model/model.safetensors");
+    assert!(refused(&weights).contains("expected an integer tensor"));
+    let shifted = dir.path().join("shifted.safetensors");
+    let slot = Slot {
+        name: "input_ids".to_owned(),
+        dtype: Dtype::I32,
+        shape: vec![1, 1],
+    };
+    let fill = &mut |_: &Slot, file: &mut dyn Write| file.write_all(&61i32.to_le_bytes());
+    let none = BTreeMap::new();
+    write(&RealDisk, &shifted, &[slot], Order::Given, &none, fill).unwrap();
+    let message = refused(&shifted);
+    assert!(
+        message.contains("outside the vocabulary of 61"),
+        "{message}"
+    );
+    assert!(message.contains("shifted.safetensors"), "{message}");
 }

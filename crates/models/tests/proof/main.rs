@@ -4,3 +4,4 @@ mod plan;
 mod sequences;
 mod small;
 mod training;
+mod watched;

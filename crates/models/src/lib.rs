@@ -7,6 +7,7 @@
 pub mod checkpoint;
 pub mod family;
 pub mod hub;
+pub mod inspect;
 mod json;
 pub mod net;
 pub mod spec;

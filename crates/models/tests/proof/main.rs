@@ -1,5 +1,6 @@
 //! Proof of planner and executor on whole models.
 
+mod inspect;
 mod plan;
 mod sequences;
 mod small;

@@ -11,6 +11,7 @@ pub mod family;
 pub mod folder;
 pub mod gradcheck;
 pub mod hub;
+pub mod inspect;
 mod json;
 pub mod net;
 pub mod predict;

@@ -152,6 +152,7 @@ impl Planner<'_> {
             })
             .collect();
         let mut later = Vec::new();
+        let mut targets = BTreeSet::new();
         let mut target = |v: ValueId| -> (SlotId, bool) {
             if !self.needs_grad[v.0 as usize] {
                 // Computed together with the gradients that are wanted, and read by nobody.
@@ -161,7 +162,9 @@ impl Planner<'_> {
                 );
             }
             let (slot, accumulate) = self.grad_target(v);
-            if !(accumulate && saves.replaces) {
+            // An operator writes each of its gradients to a place of its own, also when two are of one value.
+            let is_taken = !targets.insert(slot);
+            if !(accumulate && saves.replaces || is_taken) {
                 return (slot, accumulate);
             }
             let fresh = self.slot(Content::Grad(v), &self.graph.ty(v).clone());

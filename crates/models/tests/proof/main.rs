@@ -1,6 +1,8 @@
 //! Proof of planner and executor on whole models.
 
+mod inspect;
 mod plan;
 mod sequences;
 mod small;
 mod training;
+mod watched;

@@ -109,3 +109,33 @@ fn peaks_are_within_a_tenth_of_the_floor() {
         }
     }
 }
+
+#[test]
+fn listings_of_one_block() {
+    let [mut gpt2, mut llama, _] = families();
+    if let (Spec::Gpt2(gpt2), Spec::Llama(llama)) = (&mut gpt2, &mut llama) {
+        (gpt2.n_layers, llama.n_layers) = (1, 1);
+    }
+    for (spec, recompute) in [(gpt2, Recompute::None), (llama, Recompute::Full)] {
+        let graph = training_graph(&spec, 0.1);
+        let options = training(
+            DType::F32,
+            Extent {
+                tokens: 64,
+                seqs: 2,
+            },
+        );
+        let options = PlanOptions {
+            recompute,
+            ..options
+        };
+        // Workspace depends on the machine, so the snapshot is taken for one thread without vectors.
+        let plan = Plan::new(&graph, options, &Cpu::new(1, Isa::Scalar));
+        let listing = plan.listing(&graph);
+        assert!(
+            listing.lines().all(|line| line.chars().count() <= 120),
+            "{listing}"
+        );
+        insta::assert_snapshot!(spec.family(), listing);
+    }
+}

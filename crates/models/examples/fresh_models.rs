@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use tenon_base::files::RealDisk;
 use tenon_base::{Error, Result};
 use tenon_engine::DType;
+use tenon_engine::Isa;
 use tenon_engine::cpu::Cpu;
-use tenon_kernels::Isa;
 use tenon_models::checkpoint::{self, Dtype, Order, Slot};
 use tenon_models::predict::{Options, predict_files};
 

@@ -19,7 +19,7 @@ use differences::derivative;
 
 /// The largest relative error of a directional derivative.
 pub const RELATIVE_ERROR_MAX: f64 = 1e-6;
-/// Below this a derivative counts as zero, and errors are absolute.
+/// Below this scale a derivative counts as zero, and errors are absolute.
 pub const ZERO_BELOW: f64 = 1e-9;
 /// Tokens of the longest sequence that is tried.
 const TOKENS_MAX: usize = 12;
@@ -54,8 +54,7 @@ impl Options {
 pub enum Verdict {
     /// The relative error is within [`RELATIVE_ERROR_MAX`].
     Agrees,
-    /// Both derivatives are below [`ZERO_BELOW`], as symmetry makes those of some tensors, and
-    /// differ by noise.
+    /// Scale and difference are below [`ZERO_BELOW`]: a gradient that symmetry makes zero.
     Zero,
     /// They differ.
     Differs,
@@ -81,7 +80,11 @@ pub struct TensorReport {
     pub analytic: f64,
     /// From differences of the loss.
     pub numeric: f64,
-    /// |analytic − numeric| over the larger of both; 0 where both are 0.
+    /// How large such a derivative is: the larger of |numeric| and the standard deviation of
+    /// analytic over directions, which a direction that happens to be orthogonal to the gradient
+    /// does not shrink.
+    pub scale: f64,
+    /// |analytic − numeric| over the scale; 0 where they are equal.
     pub relative_error: f64,
     /// What the differences themselves may be wrong by.
     pub numeric_error: f64,
@@ -182,17 +185,18 @@ fn check(
     let trainable: Vec<ParamId> = exec.trainable().collect();
     let chosen = spread(&trainable, options.tensors_max.unwrap_or(usize::MAX));
     let counted = exec.loss().tokens as f64;
-    let mut grads = Vec::with_capacity(chosen.len());
+    let mut slopes = Vec::with_capacity(chosen.len());
     for &p in &chosen {
-        let direction = direction(&mut exec, p, options.seed);
+        let (direction, std_dev) = direction(&mut exec, p, options.seed);
         let sums = exec.read_grad(p).unwrap_or_default();
         let slope: f64 = sums.iter().zip(&direction).map(|(g, d)| g * d).sum();
-        grads.push(slope / counted);
+        let norm = sums.iter().map(|g| g * g).sum::<f64>().sqrt();
+        slopes.push([slope, std_dev * norm].map(|x| x / counted));
     }
     exec.activate(1);
     set_batch(&mut exec, batch);
-    let tensors = chosen.iter().zip(grads);
-    let tensors = tensors.map(|(&p, analytic)| tensor(&mut exec, p, analytic, options.seed));
+    let tensors = chosen.iter().zip(slopes);
+    let tensors = tensors.map(|(&p, slope)| tensor(&mut exec, p, slope, options.seed));
     Ok(GradReport {
         tensors: tensors.collect(),
         n_untried: trainable.len() - chosen.len(),
@@ -200,10 +204,16 @@ fn check(
     })
 }
 
-/// Judges one tensor.
-fn tensor(exec: &mut Executor, p: ParamId, analytic: f64, seed: u64) -> TensorReport {
+/// Judges one tensor, given its derivative along the direction and the standard deviation of that
+/// over directions.
+fn tensor(
+    exec: &mut Executor,
+    p: ParamId,
+    [analytic, std_dev]: [f64; 2],
+    seed: u64,
+) -> TensorReport {
     let at = exec.read_param(p);
-    let direction = direction(exec, p, seed);
+    let (direction, _) = direction(exec, p, seed);
     let mut moved = at.clone();
     let (numeric, numeric_error) = derivative(|step| {
         for ((moved, x), d) in moved.iter_mut().zip(&at).zip(&direction) {
@@ -214,12 +224,12 @@ fn tensor(exec: &mut Executor, p: ParamId, analytic: f64, seed: u64) -> TensorRe
         mean_loss(exec)
     });
     exec.write_param(p, &at);
-    let size = analytic.abs().max(numeric.abs());
+    let scale = std_dev.max(numeric.abs());
     let error = (analytic - numeric).abs();
-    let relative_error = if error == 0.0 { 0.0 } else { error / size };
+    let relative_error = if error == 0.0 { 0.0 } else { error / scale };
     let verdict = if relative_error <= RELATIVE_ERROR_MAX {
         Verdict::Agrees
-    } else if error <= ZERO_BELOW && size < ZERO_BELOW {
+    } else if error <= ZERO_BELOW && scale < ZERO_BELOW {
         Verdict::Zero
     } else {
         // Also where it is not a number.
@@ -229,6 +239,7 @@ fn tensor(exec: &mut Executor, p: ParamId, analytic: f64, seed: u64) -> TensorRe
         name: exec.graph().param(p).name.clone(),
         analytic,
         numeric,
+        scale,
         relative_error,
         numeric_error,
         verdict,
@@ -239,14 +250,15 @@ fn mean_loss(exec: &mut Executor) -> f64 {
     exec.loss().mean().expect("the batch has targets")
 }
 
-/// Normal values as large as the tensor's own, or of size 1 where it is zero.
-fn direction(exec: &mut Executor, p: ParamId, seed: u64) -> Vec<f64> {
+/// Normal values as large as the tensor's own, or of size 1 where it is zero, and that size.
+fn direction(exec: &mut Executor, p: ParamId, seed: u64) -> (Vec<f64>, f64) {
     let values = exec.read_param(p);
     let squares: f64 = values.iter().map(|x| x * x).sum();
     let rms = (squares / values.len() as f64).sqrt();
-    let scale = if rms > 0.0 { rms } else { 1.0 };
+    let std_dev = if rms > 0.0 { rms } else { 1.0 };
     let mut rng = Key::new(seed, Stream::Direction).at(0, u64::from(p.0));
-    values.iter().map(|_| scale * rng.normal()).collect()
+    let direction = values.iter().map(|_| std_dev * rng.normal());
+    (direction.collect(), std_dev)
 }
 
 /// At most `n` of the items, spread evenly, the first among them.

@@ -4,6 +4,7 @@ mod common;
 mod folder;
 mod fresh;
 mod gradcheck;
+mod lies;
 mod mistakes;
 mod mutants;
 mod packing;

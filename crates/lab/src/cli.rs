@@ -10,6 +10,7 @@ pub mod inspect;
 pub mod models;
 pub mod predict;
 pub mod runs;
+pub mod subject;
 pub mod train;
 
 use clap::{Parser, Subcommand};

@@ -1,5 +1,5 @@
-//! Proof of operators and plans: the cases that each operator states, the questions asked of all of them,
-//! and the rules of sound memory.
+//! Proof of operators and plans: the cases that each operator states, the questions asked of all of
+//! them, and the rules of sound memory.
 
 mod case;
 mod harness;

@@ -118,8 +118,8 @@ impl Executor {
         exec
     }
 
-    /// Makes the `i`-th graph the active one. Inputs and state (caches) are to be set anew; parameters,
-    /// gradients and optimiser buffers stay.
+    /// Makes the `i`-th graph the active one. Inputs and state (caches) are to be set anew;
+    /// parameters, gradients and optimiser buffers stay.
     pub fn activate(&mut self, i: usize) {
         self.active = i;
         self.extent = self.plan().options.capacity;

@@ -237,7 +237,8 @@ impl fmt::Display for ShapeError {
 #[macro_export]
 macro_rules! constraint {
     ($holds:expr, $label:literal, $($message:tt)+) => {
-        if !$holds {
+        let holds: bool = $holds;
+        if !holds {
             return Err($crate::shape::ShapeError { label: $label, message: format!($($message)+) });
         }
     };

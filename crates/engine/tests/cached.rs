@@ -1,4 +1,5 @@
-//! Attention over a cache has the bits of attention over whole sequences, with and without a window.
+//! Attention over a cache has the bits of attention over whole sequences, with and without a
+//! window.
 
 use std::ops::Range;
 use std::sync::Arc;

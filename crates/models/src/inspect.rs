@@ -42,9 +42,11 @@ pub struct Facts {
     pub float: DType,
     /// Operations.
     pub flops: Flops,
-    /// Memory of inference and of training at each level of recomputation, in the order of [`Purpose`].
+    /// Memory of inference and of training at each level of recomputation, in the order of
+    /// [`Purpose`].
     pub memory: Vec<Memory>,
-    /// The ten largest tenants of the transient memory at the busiest call of training without recomputation.
+    /// The ten largest tenants of the transient memory at the busiest call of training without
+    /// recomputation.
     pub tenants: Vec<Tenant>,
 }
 
@@ -77,8 +79,9 @@ pub struct Layer {
 pub struct Flops {
     /// Forward pass with head and loss.
     pub forward_per_token: f64,
-    /// Forward and backward pass of a model whose parameters are all trained: three times the forward pass,
-    /// since the derivative of a product is two products. Recomputation is no work of the model and not counted.
+    /// Forward and backward pass of a model whose parameters are all trained: three times the
+    /// forward pass, since the derivative of a product is two products. Recomputation is no work of
+    /// the model and not counted.
     pub training_per_token: f64,
     /// Scores and sums of attention alone, forward; they grow with the length of the sequences.
     pub attention_per_token: f64,

@@ -1,14 +1,16 @@
-//! Whether a plan's memory is sound, derived from its calls alone: no trust in the planner's lifetimes.
+//! Whether a plan's memory is sound, derived from its calls alone: no trust in the planner's
+//! lifetimes.
 
 use crate::graph::Graph;
 use crate::plan::{Call, Plan, SlotId};
 
 /// Checks a plan against the rules that make its memory sound; compares every pair of buffers.
 ///
-/// P1 recorded lifetimes cover every use. P2 buffers lie aligned inside their part of the arena. P3 buffers
-/// alive at one call share no byte, except where an operator that allows it writes over its input, for which
-/// this is the last use. P4 nothing is read before it is written. P5 a derivative writes no gradient over what
-/// it reads. P6 frozen parameters have neither gradient nor optimiser buffers.
+/// P1 recorded lifetimes cover every use. P2 buffers lie aligned inside their part of the arena. P3
+/// buffers alive at one call share no byte, except where an operator that allows it writes over its
+/// input, for which this is the last use. P4 nothing is read before it is written. P5 a derivative
+/// writes no gradient over what it reads. P6 frozen parameters have neither gradient nor optimiser
+/// buffers.
 ///
 /// # Errors
 /// The label of the first broken rule, and where.

@@ -103,7 +103,7 @@ impl Build {
     /// Rows `table[ids]`: `[V, …], [N] → [N, …]`.
     pub fn gather(&mut self, table: Val, ids: Val) -> Val {
         let mut shape = self.shape(ids).to_vec();
-        shape.extend_from_slice(&self.shape(table)[1..].to_vec());
+        shape.extend_from_slice(&self.shape(table)[1..]);
         self.push(Prim::Gather, &[table, ids], shape)
     }
 

@@ -162,7 +162,8 @@ impl Planner<'_> {
                 );
             }
             let (slot, accumulate) = self.grad_target(v);
-            // An operator writes each of its gradients to a place of its own, also when two are of one value.
+            // An operator writes each of its gradients to a place of its own, also when two are of
+            // one value.
             let is_taken = !targets.insert(slot);
             if !(accumulate && saves.replaces || is_taken) {
                 return (slot, accumulate);

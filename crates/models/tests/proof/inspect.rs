@@ -77,7 +77,8 @@ fn groups_and_layers_hold_every_parameter_once() {
     }
 }
 
-/// Two operations for each element of a matrix, `4·D·(T + 1)/2` a block for causal attention, and little else.
+/// Two operations for each element of a matrix, `4·D·(T + 1)/2` a block for causal attention, and
+/// little else.
 #[test]
 fn operations_follow_from_the_sizes() {
     let length = 1024;

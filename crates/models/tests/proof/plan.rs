@@ -94,12 +94,6 @@ fn peaks_are_within_a_tenth_of_the_floor() {
             let plan = plan(&graph, options);
             let floor = plan.transient_floor_bytes();
             let transient = plan.peak_bytes - plan.persistent_bytes;
-            println!(
-                "{} {capacity:?} {recompute:?}: persistent {} transient {transient} floor {floor} ({:.3})",
-                spec.family(),
-                plan.persistent_bytes,
-                transient as f64 / floor as f64,
-            );
             assert!(transient >= floor, "the floor is one");
             assert!(
                 transient * 10 <= floor * 11,
@@ -129,7 +123,8 @@ fn listings_of_one_block() {
             recompute,
             ..options
         };
-        // Workspace depends on the machine, so the snapshot is taken for one thread without vectors.
+        // Workspace depends on the machine, so the snapshot is taken for one thread without
+        // vectors.
         let plan = Plan::new(&graph, options, &Cpu::new(1, Isa::Scalar));
         let listing = plan.listing(&graph);
         assert!(

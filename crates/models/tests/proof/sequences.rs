@@ -1,5 +1,5 @@
-//! A row's bits depend on its own sequence alone: not on batch neighbours, and not on whether its past was
-//! computed in the same run or lies in a cache.
+//! A row's bits depend on its own sequence alone: not on batch neighbours, and not on whether its
+//! past was computed in the same run or lies in a cache.
 
 use crate::small::{Batch, executor, families, sequence};
 use std::ops::Range;
@@ -102,9 +102,9 @@ fn the_future_changes_no_bit() {
 }
 
 /// A run of the generating graph: for each sequence its number, slot and the range of its tokens.
-type Run<'a> = &'a [(usize, usize, Range<usize>)];
+type Run = Vec<(usize, usize, Range<usize>)>;
 
-fn generate(exec: &mut Executor, run: Run<'_>) -> Vec<Vec<u64>> {
+fn generate(exec: &mut Executor, run: &Run) -> Vec<Vec<u64>> {
     let (mut ids, mut positions, mut bounds) = (vec![], vec![], vec![0]);
     for (s, _, range) in run {
         ids.extend(&sequence(*s, range.end)[range.clone()]);
@@ -140,7 +140,7 @@ fn generate(exec: &mut Executor, run: Run<'_>) -> Vec<Vec<u64>> {
 }
 
 /// Ways to run sequences 0 (38 tokens) and 1 (20) through slots of a cache.
-fn schedules() -> Vec<Vec<Vec<(usize, usize, Range<usize>)>>> {
+fn schedules() -> Vec<Vec<Run>> {
     let token_by_token = (0..38).map(|t| vec![(0, 2, t..t + 1)]).collect();
     let chunks = [0, 7, 8, 24, 38]
         .windows(2)

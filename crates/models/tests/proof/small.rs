@@ -72,8 +72,8 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    /// Sequences of these lengths with pseudo-random tokens, numbered from `first`; the last row of each has no
-    /// target.
+    /// Sequences of these lengths with pseudo-random tokens, numbered from `first`; the last row of
+    /// each has no target.
     pub(crate) fn of_lengths(lengths: &[usize], first: usize) -> Batch {
         let mut batch = Batch {
             ids: vec![],
@@ -134,7 +134,8 @@ pub(crate) fn executor(graph: Graph, options: PlanOptions, threads: usize, isa: 
     exec
 }
 
-/// Forward, backward, norm and AdamW over one batch, with gradients of this step alone. Allocates nothing.
+/// Forward, backward, norm and AdamW over one batch, with gradients of this step alone. Allocates
+/// nothing.
 pub(crate) fn step(exec: &mut Executor, batch: &Batch, number: u64) -> LossSum {
     batch.feed(exec);
     exec.set_key([number as u32, 3]);

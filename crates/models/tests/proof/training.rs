@@ -1,5 +1,5 @@
-//! What must not change a bit of training: recomputation, judging in between, threads, instruction sets,
-//! frozen neighbours; and what accumulating gradients means.
+//! What must not change a bit of training: recomputation, judging in between, threads, instruction
+//! sets, frozen neighbours; and what accumulating gradients means.
 
 use crate::small::{Batch, executor, families, step, training, training_graph};
 use std::sync::Arc;
@@ -103,12 +103,6 @@ fn computing_activations_again_changes_no_bit_and_saves_memory() {
         let (selective, some) = with(Recompute::Selective);
         let (full, least) = with(Recompute::Full);
         assert!(selective == kept && full == kept, "{}", spec.family());
-        println!(
-            "{}: activations {all} B, selective {:.2}, full {:.2}",
-            spec.family(),
-            some as f64 / all as f64,
-            least as f64 / all as f64
-        );
         assert!(
             some * 100 <= all * 85,
             "{}: selective {some} of {all}",
@@ -135,7 +129,8 @@ fn activation_bytes(plan: &Plan) -> usize {
     plan.peak_bytes - plan.persistent_bytes - scratch.unwrap_or(0)
 }
 
-/// Gradients of micro-batches add up to the gradients of the batch that holds all of their sequences.
+/// Gradients of micro-batches add up to the gradients of the batch that holds all of their
+/// sequences.
 #[test]
 fn gradients_of_micro_batches_add_up() {
     let whole = Batch::of_lengths(&[9, 14, 1, 7], 0);

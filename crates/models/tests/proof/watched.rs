@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use tenon_engine::cpu::{Cpu, Isa};
 use tenon_engine::table::{
-    Activation, AdamW, AttentionDims, AttentionIn, Cache, Operand, RopeStyle, Target, XentSpec,
+    Activation, AdamW, AttentionDims, AttentionIn, Cache, Operand, RopeStyle, Sgd, Target, XentSpec,
 };
 use tenon_engine::{Buf, DType, Executor, Kernels, PlanOptions, Recompute};
 
@@ -67,7 +67,7 @@ macro_rules! touch_nothing {
     ($($ty:ty),*) => { $(impl Ends for $ty { fn end(&self) -> usize { 0 } })* };
 }
 touch_nothing!(f64, u32, usize, bool, [u32; 2], RopeStyle, Activation);
-touch_nothing!(&AttentionDims, &AdamW, &XentSpec, &[u8], &mut [u8]);
+touch_nothing!(&AttentionDims, &AdamW, &Sgd, &XentSpec, &[u8], &mut [u8]);
 
 struct Watched {
     cpu: Cpu,
@@ -146,8 +146,7 @@ impl Kernels for Watched {
         );
         fn adamw(p: Buf, g: Buf, m: Buf, v: Buf, spec: &AdamW);
         fn sgd(
-            p: Buf, g: Buf, velocity: Option<Buf>, learning_rate: f64, momentum: f64,
-            grad_scale: f64
+            p: Buf, g: Buf, velocity: Option<Buf>, spec: &Sgd
         );
         fn sum_of_squares(x: Buf) -> f64;
         fn sum(x: Buf) -> f64;

@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod config;
 pub mod context;
+pub mod describe;
 pub mod evaluate;
 pub mod generate;
 pub mod plots;

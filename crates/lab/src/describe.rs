@@ -4,7 +4,7 @@ use std::path::Path;
 
 use tenon_base::{Error, Result};
 use tenon_data::vocab;
-use tenon_engine::{DType, Extent};
+use tenon_engine::{DType, Extent, Recompute};
 use tenon_models::folder;
 use tenon_models::inspect::{Facts, Question};
 use tenon_models::spec::Spec;
@@ -14,6 +14,7 @@ use crate::config::{self, Config, ModelOrigin, Optimizer};
 use crate::context::Context;
 use crate::prepare::{float, prepare};
 use crate::subject::{device, find};
+use crate::train::settings::recompute;
 
 /// Longest sequence, in tokens, that facts of a model without a configuration are told for.
 const LENGTH_MAX: usize = 1024;
@@ -131,6 +132,12 @@ impl Described {
             Some(Optimizer::Sgd { momentum }) => usize::from(*momentum != 0.0),
             Some(Optimizer::AdamW { .. }) | None => 2,
         }
+    }
+
+    /// Recomputation of the configuration.
+    pub fn recompute(&self) -> Recompute {
+        let training = self.config.as_ref().map(|config| &config.training);
+        training.map_or(Recompute::None, |training| recompute(training.recompute))
     }
 
     /// Dropout of the configuration.

@@ -100,7 +100,10 @@ fn calls(described: &Described, context: &Context) -> Vec<PlannedCall> {
     let outputs = Outputs::training(LossOptions::PLAIN, described.dropout());
     let graph = described.spec.graph(&outputs);
     let float = described.float();
-    let options = PlanOptions::training(float, described.batch(), described.moments());
+    let options = PlanOptions {
+        recompute: described.recompute(),
+        ..PlanOptions::training(float, described.batch(), described.moments())
+    };
     let plan = Plan::new(&graph, options, device(context).as_ref());
     let calls = plan.calls.iter().enumerate();
     calls

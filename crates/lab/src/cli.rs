@@ -10,13 +10,14 @@ pub mod inspect;
 pub mod models;
 pub mod predict;
 pub mod runs;
+pub mod subject;
 pub mod train;
 
 use clap::{Parser, Subcommand};
 use serde_json::Value;
 
 use crate::context::Context;
-use tenon_base::{Error, Result};
+use tenon_base::Result;
 
 /// The arguments of a call.
 #[derive(Debug, Parser)]
@@ -107,11 +108,11 @@ impl Command {
             Command::Explain(args) => explain::run(args, context),
             Command::Models(args) => models::run(args, context),
             Command::Train(args) => crate::train::run(args, context),
-            Command::Eval(_)
-            | Command::Generate(_)
-            | Command::Predict(_)
-            | Command::Inspect(_)
-            | Command::Gradcheck(_) => Err(Error::usage("this build cannot compute with models")),
+            Command::Eval(args) => eval::run(args, context),
+            Command::Generate(args) => generate::run(args, context),
+            Command::Predict(args) => predict::run(args, context),
+            Command::Inspect(args) => inspect::run(args, context),
+            Command::Gradcheck(args) => gradcheck::run(args, context),
         }
     }
 }

@@ -1,8 +1,16 @@
-//! Arguments of `tenon generate`.
+//! `tenon generate`: continuations of prompts.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
+use serde_json::{Value, json};
+use tenon_base::{Error, Kind, Result};
+use tenon_eval::Sampling;
+
+use super::subject::ModelArgs;
+use super::{Outcome, Output};
+use crate::context::Context;
+use crate::generate::{Continuation, continue_prompts};
 
 /// Continue prompts with a model
 #[derive(Clone, Debug, Args)]
@@ -10,9 +18,9 @@ use clap::Args;
     tenon generate runs/quickstart --prompt \"Q: What is 3 plus 4? A:\" --greedy\n  \
     tenon generate runs/quickstart --prompts prompts.txt --top-p 0.9 --seed 7 --json")]
 pub struct GenerateArgs {
-    /// Run, model folder or hub folder
-    #[arg(value_name = "MODEL")]
-    pub model: PathBuf,
+    /// Which model
+    #[command(flatten)]
+    pub model: ModelArgs,
     /// Text to continue; may be repeated
     #[arg(
         long = "prompt",
@@ -69,12 +77,12 @@ pub struct GenerateArgs {
     pub greedy: bool,
 }
 
-fn positive(text: &str) -> Result<usize, String> {
+fn positive(text: &str) -> std::result::Result<usize, String> {
     let n = text.parse::<usize>().ok().filter(|&n| n > 0);
     n.ok_or_else(|| "expected an integer of at least 1".to_owned())
 }
 
-fn number(text: &str, holds: fn(f64) -> bool, expected: &str) -> Result<f64, String> {
+fn number(text: &str, holds: fn(f64) -> bool, expected: &str) -> std::result::Result<f64, String> {
     let x = text
         .parse::<f64>()
         .ok()
@@ -82,18 +90,101 @@ fn number(text: &str, holds: fn(f64) -> bool, expected: &str) -> Result<f64, Str
     x.ok_or_else(|| format!("expected {expected}"))
 }
 
-fn at_least_zero(text: &str) -> Result<f64, String> {
+fn at_least_zero(text: &str) -> std::result::Result<f64, String> {
     number(text, |x| x >= 0.0, "a number of at least 0")
 }
 
-fn above_zero(text: &str) -> Result<f64, String> {
+fn above_zero(text: &str) -> std::result::Result<f64, String> {
     number(text, |x| x > 0.0, "a number above 0")
 }
 
-fn part(text: &str) -> Result<f64, String> {
+fn part(text: &str) -> std::result::Result<f64, String> {
     number(
         text,
         |x| x > 0.0 && x <= 1.0,
         "a number above 0 and at most 1",
     )
+}
+
+/// Version of the JSON document.
+const SCHEMA_VERSION: u32 = 1;
+
+/// Does what the call asks for. Text of a single prompt goes to stdout as it comes.
+///
+/// # Errors
+/// `Usage` for prompts that are too long, `Data` for a model, tokenizer or file of prompts that
+/// cannot be used, `Io`.
+pub fn run(args: &GenerateArgs, context: &Context) -> Result<Outcome> {
+    let place = args.model.find(context)?;
+    let prompts = match &args.prompts_file {
+        Some(path) => prompts_of(path, context)?,
+        None => args.prompts.clone(),
+    };
+    let tokenizer = place.tokenizer()?;
+    let folder = place.load(context)?;
+    let sampling = Sampling {
+        temperature: args.temperature,
+        top_k: args.top_k,
+        top_p: args.top_p,
+        repetition_penalty: args.repetition_penalty,
+        greedy: args.greedy,
+        logprobs: context.json,
+        ..Sampling::drawn(args.max_new_tokens, args.seed)
+    };
+    let model = (&folder.config.spec, &folder.weights);
+    let streams = !context.json && prompts.len() == 1;
+    let tell = &mut |_: usize, text: &str| match streams {
+        true => context.print(text),
+        false => Ok(()),
+    };
+    let done = continue_prompts(model, tokenizer.as_ref(), &prompts, sampling, context, tell)?;
+    Ok(Outcome::of(match () {
+        () if context.json => Output::Json(json!({
+            "schema_version": SCHEMA_VERSION,
+            "model": place.model.display().to_string(),
+            "generations": done.iter().map(continuation_json).collect::<Vec<Value>>(),
+        })),
+        () if streams => Output::Text("\n".to_owned()),
+        () => Output::Text(
+            done.iter()
+                .map(continuation_text)
+                .collect::<Vec<_>>()
+                .join("\n"),
+        ),
+    }))
+}
+
+/// One prompt a line; empty lines are left out.
+fn prompts_of(path: &Path, context: &Context) -> Result<Vec<String>> {
+    let shown = path.display().to_string();
+    if !context.disk.exists(path)? {
+        return Err(Error::new(Kind::Io, format!("there is no file `{shown}`")));
+    }
+    let text = String::from_utf8(context.disk.read(path)?)
+        .map_err(|_| Error::data("the prompts are not UTF-8 text").at(&shown))?;
+    let lines = text.lines().filter(|line| !line.is_empty());
+    let prompts: Vec<String> = lines.map(str::to_owned).collect();
+    match prompts.is_empty() {
+        true => Err(Error::data("no prompts: every line is empty").at(shown)),
+        false => Ok(prompts),
+    }
+}
+
+/// A continuation for programs.
+pub(super) fn continuation_json(done: &Continuation) -> Value {
+    let mut document = json!({
+        "prompt": done.prompt,
+        "text": done.text,
+        "tokens": done.tokens,
+        "reason": done.reason.name(),
+    });
+    if let Some(logprobs) = &done.logprobs {
+        document["logprobs"] = json!(logprobs);
+    }
+    document
+}
+
+/// A continuation for reading, under its prompt.
+pub(super) fn continuation_text(done: &Continuation) -> String {
+    format!("> {}\n{}\n", done.prompt, done.text.trim_end_matches('\n'))
 }

@@ -24,6 +24,8 @@ const TABLE: [(&str, Direction); 27] = [
     ("step_cpu_ms", Direction::Lower),
     ("peak_rss_mib", Direction::Lower),
     ("accuracy", Direction::Higher),
+    ("top1_accuracy", Direction::Higher),
+    ("top5_accuracy", Direction::Higher),
     ("exact_match", Direction::Higher),
     ("precision", Direction::Higher),
     ("recall", Direction::Higher),

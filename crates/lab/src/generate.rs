@@ -56,7 +56,7 @@ pub fn continue_prompts(
     let wanted = longest.saturating_add(sampling.max_new_tokens);
     let (slots, capacity) = (prompts.len().min(SLOTS_MAX), wanted.min(spec.context_len()));
     let mut generator = Generator::new(spec, weights, device(context), slots, capacity)?;
-    let mut streams: Vec<Stream> = prompts.iter().map(|_| Stream::default()).collect();
+    let mut streams: Vec<Stream> = ids.iter().map(|ids| Stream::new(tokenizer, ids)).collect();
     let mut failure = None;
     let generated = generator.generate(&ids, &sampling, &mut |i, token| {
         let told = match streams[i].push(tokenizer, token) {
@@ -81,7 +81,7 @@ pub fn continue_prompts(
         }
         continuations.push(Continuation {
             prompt: prompts[i].clone(),
-            text: tokenizer.decode(&generated.tokens),
+            text: stream.text(),
             tokens: generated.tokens,
             reason: generated.reason,
             logprobs: generated.logprobs,
@@ -116,19 +116,34 @@ fn encode(tokenizer: &dyn Tokenizer, prompt: &str) -> Result<Vec<u32>> {
     })
 }
 
-/// The text of one sequence as it grows.
-#[derive(Default)]
+/// Ids of the prompt that are decoded with the new ones.
+const PROMPT_TAIL: usize = 8;
+
+/// The text of one sequence as it grows. The end of the prompt is decoded with it, since some
+/// vocabularies write the space before a word only behind another one.
 struct Stream {
-    tokens: Vec<u32>,
+    ids: Vec<u32>,
     text: String,
+    n_prompt: usize,
     n_told: usize,
 }
 
 impl Stream {
+    fn new(tokenizer: &dyn Tokenizer, prompt: &[u32]) -> Stream {
+        let ids = prompt[prompt.len().saturating_sub(PROMPT_TAIL)..].to_vec();
+        let text = tokenizer.decode(&ids);
+        Stream {
+            n_prompt: text.len(),
+            n_told: text.len(),
+            ids,
+            text,
+        }
+    }
+
     /// The text that a token adds; none while a character is not complete.
     fn push(&mut self, tokenizer: &dyn Tokenizer, token: u32) -> Option<&str> {
-        self.tokens.push(token);
-        self.text = tokenizer.decode(&self.tokens);
+        self.ids.push(token);
+        self.text = tokenizer.decode(&self.ids);
         match self.text.ends_with(char::REPLACEMENT_CHARACTER) {
             true => None,
             false => self.finish(),
@@ -140,5 +155,13 @@ impl Stream {
         let new = self.text.get(self.n_told..).filter(|new| !new.is_empty())?;
         self.n_told = self.text.len();
         Some(new)
+    }
+
+    /// All that was added to the prompt.
+    fn text(&self) -> String {
+        self.text
+            .get(self.n_prompt..)
+            .unwrap_or_default()
+            .to_owned()
     }
 }

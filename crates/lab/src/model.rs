@@ -1,0 +1,420 @@
+//! A model as a value: run it, train it, let it write, save it.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+
+use tenon_base::files::RealDisk;
+use tenon_base::{Error, Result};
+use tenon_data::batch::{NOT_COUNTED, check_ids};
+use tenon_data::{Tokenizer, vocab};
+use tenon_engine::cpu::Cpu;
+use tenon_engine::{DType, Executor, Extent, Kernels, LossSum, PlanOptions};
+use tenon_eval::{Flow, Generated, Generator, Sampling};
+use tenon_kernels::Isa;
+use tenon_models::checkpoint::Dtype as StoredType;
+use tenon_models::folder;
+use tenon_models::hub::HubConfig;
+use tenon_models::net::{Logits, LossOptions, Outputs, feed};
+use tenon_models::spec::Spec;
+use tenon_models::weights::Weights;
+use tenon_train::{Optimizer, update};
+
+/// Norm to which [`Model::train_step`] clips gradients.
+pub const MAX_GRAD_NORM: f64 = 1.0;
+
+/// The program that trains.
+const TRAINING: usize = 0;
+/// The program that shows logits.
+const SHOWING: usize = 1;
+
+/// A language model with its parameters. Training and inference share them, in one arena that grows
+/// with the largest batch so far.
+pub struct Model {
+    hub: HubConfig,
+    tokenizer: Option<Arc<dyn Tokenizer>>,
+    exec: Executor,
+    room: Room,
+}
+
+/// What the plans have room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Room {
+    tokens: usize,
+    seqs: usize,
+    /// Tokens of the longest sequence.
+    length: usize,
+}
+
+/// What a model computed for a batch of `N` tokens.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Forward {
+    /// `[N, V]`, the sequences end to end.
+    pub logits: Vec<f64>,
+    /// `V`.
+    pub vocab_size: usize,
+    /// Mean over the counted labels, in nats; `None` without labels.
+    pub loss: Option<f64>,
+}
+
+/// A step of training.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepReport {
+    /// Mean over the counted labels before the step, in nats.
+    pub loss: f64,
+    /// Norm of the gradients of the mean loss, as applied.
+    pub grad_norm: f64,
+    /// The same before clipping to [`MAX_GRAD_NORM`].
+    pub grad_norm_before_clip: f64,
+    /// Counted labels.
+    pub tokens: usize,
+}
+
+/// Facts of a model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Info {
+    /// The family's name.
+    pub family: &'static str,
+    /// Rows of the token embedding.
+    pub vocab_size: usize,
+    /// The longest sequence, in tokens.
+    pub context_len: usize,
+    /// Elements of all parameters, tied ones once.
+    pub n_params: usize,
+    /// Family and sizes.
+    pub spec: Spec,
+}
+
+impl Model {
+    /// A fresh f32 model; equal seeds give equal parameters.
+    ///
+    /// # Errors
+    /// `Data` for sizes that make no model.
+    pub fn new(spec: Spec, seed: u64) -> Result<Model> {
+        spec.validate()?;
+        let graph = spec.with_rotary_positions(1).graph(&Outputs::judging());
+        let weights = Weights::init(&graph, DType::F32, seed);
+        Ok(Model::of(
+            HubConfig::new(spec, StoredType::F32)?,
+            &weights,
+            None,
+        ))
+    }
+
+    /// Reads a run's folder or a hub folder, with the tokenizer that lies in it. Floats have the
+    /// type of the checkpoint, at least f32.
+    ///
+    /// # Errors
+    /// `Data` for a folder that holds no model or files that lie, `Io`.
+    pub fn load(path: &Path) -> Result<Model> {
+        let folder = folder::load(&RealDisk, path)?;
+        let tokenizer = match folder.tokenizer_files.is_empty() {
+            true => None,
+            false => Some(Arc::from(vocab::load(&folder.path)?)),
+        };
+        Ok(Model::of(folder.config, &folder.weights, tokenizer))
+    }
+
+    fn of(hub: HubConfig, weights: &Weights, tokenizer: Option<Arc<dyn Tokenizer>>) -> Model {
+        let room = Room {
+            tokens: 1,
+            seqs: 1,
+            length: 1,
+        };
+        Model {
+            exec: executor(&hub.spec, weights, room),
+            hub,
+            tokenizer,
+            room,
+        }
+    }
+
+    /// Family, sizes and number of parameters.
+    pub fn info(&self) -> Info {
+        let spec = &self.hub.spec;
+        Info {
+            family: spec.family(),
+            vocab_size: spec.vocab_size(),
+            context_len: spec.context_len(),
+            n_params: self.exec.graph().n_params(),
+            spec: spec.clone(),
+        }
+    }
+
+    /// The tokenizer that lay beside the model.
+    pub fn tokenizer(&self) -> Option<&dyn Tokenizer> {
+        self.tokenizer.as_deref()
+    }
+
+    /// The parameters, under our names.
+    pub fn weights(&mut self) -> Weights {
+        Weights::read(&mut self.exec)
+    }
+
+    /// Logits of sequences, which may have different lengths.
+    ///
+    /// # Errors
+    /// `Data` for an empty batch or sequence, one longer than the context, or an id outside the
+    /// vocabulary.
+    pub fn forward(&mut self, ids: &[Vec<u32>]) -> Result<Forward> {
+        let batch = Batch::new(ids, None, &self.hub.spec)?;
+        Ok(self.show(&batch).0)
+    }
+
+    /// Logits and loss. A token's label is that of its place: the token before it predicts it, −100
+    /// is not counted, and the first label of a sequence is nobody's to predict.
+    ///
+    /// # Errors
+    /// As [`Model::forward`]; `Data` for labels of another shape or outside the vocabulary, or when
+    /// none counts.
+    pub fn forward_with_labels(
+        &mut self,
+        ids: &[Vec<u32>],
+        labels: &[Vec<i32>],
+    ) -> Result<Forward> {
+        let batch = Batch::new(ids, Some(labels), &self.hub.spec)?;
+        let (shown, loss) = self.show(&batch);
+        let loss = loss.mean();
+        Ok(Forward { loss, ..shown })
+    }
+
+    fn show(&mut self, batch: &Batch) -> (Forward, LossSum) {
+        self.feed(SHOWING, batch);
+        self.exec.forward();
+        let logits = self.exec.read_output("logits");
+        let shown = Forward {
+            logits: logits.expect("a showing graph has logits"),
+            vocab_size: self.hub.spec.vocab_size(),
+            loss: None,
+        };
+        (shown, self.exec.loss())
+    }
+
+    /// Gradients of the mean loss under our names of the parameters.
+    ///
+    /// # Errors
+    /// As [`Model::forward_with_labels`].
+    pub fn gradients(
+        &mut self,
+        ids: &[Vec<u32>],
+        labels: &[Vec<i32>],
+    ) -> Result<Vec<(String, Vec<f64>)>> {
+        let loss = self.backward(ids, labels)?;
+        let graph = self.exec.graph().clone();
+        let per_token = 1.0 / loss.tokens as f64;
+        let mut gradients = Vec::new();
+        for p in graph.param_ids() {
+            if let Some(mut values) = self.exec.read_grad(p) {
+                values.iter_mut().for_each(|x| *x *= per_token);
+                gradients.push((graph.param(p).name.clone(), values));
+            }
+        }
+        Ok(gradients)
+    }
+
+    /// One step of gradient descent on the mean loss, clipped to [`MAX_GRAD_NORM`].
+    ///
+    /// # Errors
+    /// As [`Model::forward_with_labels`]; judged bad, with the parameters as they were, when loss or
+    /// gradients are not finite.
+    pub fn train_step(
+        &mut self,
+        ids: &[Vec<u32>],
+        labels: &[Vec<i32>],
+        learning_rate: f64,
+    ) -> Result<StepReport> {
+        if !(learning_rate >= 0.0 && learning_rate.is_finite()) {
+            let message = format!("the learning rate is {learning_rate}");
+            return Err(Error::usage(message).hint("give a number of at least 0"));
+        }
+        let sum = self.backward(ids, labels)?;
+        let per_token = 1.0 / sum.tokens as f64;
+        let loss = sum.total * per_token;
+        let norm = self.exec.grad_sum_of_squares().sqrt() * per_token;
+        if !(loss.is_finite() && norm.is_finite()) {
+            let message = format!("the loss is {loss}, the norm of the gradients {norm}");
+            return Err(Error::judged(message).hint("lower the learning rate"));
+        }
+        let clip = match norm > MAX_GRAD_NORM {
+            true => MAX_GRAD_NORM / norm,
+            false => 1.0,
+        };
+        let sgd = Optimizer::Sgd {
+            momentum: 0.0,
+            weight_decay: 0.0,
+        };
+        update(&mut self.exec, &sgd, learning_rate, clip * per_token, 1);
+        Ok(StepReport {
+            loss,
+            grad_norm: norm * clip,
+            grad_norm_before_clip: norm,
+            tokens: sum.tokens,
+        })
+    }
+
+    /// Leaves the gradients of the sum over counted labels.
+    fn backward(&mut self, ids: &[Vec<u32>], labels: &[Vec<i32>]) -> Result<LossSum> {
+        let batch = Batch::new(ids, Some(labels), &self.hub.spec)?;
+        self.feed(TRAINING, &batch);
+        self.exec.zero_grads();
+        self.exec.forward();
+        self.exec.backward();
+        Ok(self.exec.loss())
+    }
+
+    /// Continues a prompt.
+    ///
+    /// # Errors
+    /// `Usage` for a setting outside its range, or a prompt that is empty or longer than the
+    /// context; `Data` for an id outside the vocabulary.
+    pub fn generate(&mut self, prompt: &[u32], sampling: &Sampling) -> Result<Generated> {
+        let weights = self.weights();
+        let spec = &self.hub.spec;
+        let wanted = prompt.len().saturating_add(sampling.max_new_tokens);
+        let capacity = wanted.clamp(1, spec.context_len());
+        let mut generator = Generator::new(spec, &weights, device(), 1, capacity)?;
+        let on_token = &mut |_: usize, _: u32| Flow::Continue;
+        let mut generated = generator.generate(&[prompt.to_vec()], sampling, on_token)?;
+        Ok(generated.remove(0))
+    }
+
+    /// Writes a hub folder, with the tokenizer if there is one.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn save(&mut self, folder: &Path) -> Result<()> {
+        let weights = self.weights();
+        folder::save(&RealDisk, folder, &self.hub, &weights)?;
+        match &self.tokenizer {
+            Some(tokenizer) => tokenizer.save(&RealDisk, folder),
+            None => Ok(()),
+        }
+    }
+
+    /// Gives a program a batch, in an arena that is large enough.
+    fn feed(&mut self, program: usize, batch: &Batch) {
+        let needed = Room {
+            tokens: self.room.tokens.max(batch.ids.len()),
+            seqs: self.room.seqs.max(batch.bounds.len() - 1),
+            length: self.room.length.max(batch.length),
+        };
+        if needed != self.room {
+            let weights = self.weights();
+            self.exec = executor(&self.hub.spec, &weights, needed);
+            self.room = needed;
+        }
+        self.exec.activate(program);
+        feed(&mut self.exec, &batch.ids, &batch.positions, &batch.bounds);
+        self.exec.set_input("targets", &batch.targets);
+    }
+}
+
+fn device() -> Box<dyn Kernels> {
+    let threads = available_parallelism().map_or(1, |n| n.get());
+    Box::new(Cpu::new(threads, Isa::detect()))
+}
+
+fn executor(spec: &Spec, weights: &Weights, room: Room) -> Executor {
+    let capacity = Extent {
+        tokens: room.tokens,
+        seqs: room.seqs,
+    };
+    // No more rotary angles than sequences have positions.
+    let spec = spec.with_rotary_positions(room.length);
+    let training = Outputs::training(LossOptions::PLAIN, 0.0);
+    let showing = Outputs {
+        logits: Some(Logits::All),
+        ..training.clone()
+    };
+    let programs = vec![
+        (
+            Arc::new(spec.graph(&training)),
+            PlanOptions::training(weights.dtype, capacity, 0),
+        ),
+        (
+            Arc::new(spec.graph(&showing)),
+            PlanOptions::inference(weights.dtype, capacity),
+        ),
+    ];
+    let mut exec = Executor::with_programs(programs, device());
+    weights.write(&mut exec);
+    exec
+}
+
+/// Sequences end to end.
+#[derive(Default)]
+struct Batch {
+    ids: Vec<i32>,
+    targets: Vec<i32>,
+    positions: Vec<i32>,
+    bounds: Vec<i32>,
+    length: usize,
+}
+
+impl Batch {
+    fn new(rows: &[Vec<u32>], labels: Option<&[Vec<i32>]>, spec: &Spec) -> Result<Batch> {
+        let mut batch = Batch {
+            bounds: vec![0],
+            ..Batch::default()
+        };
+        if rows.is_empty() {
+            return Err(Error::data("the batch has no sequence"));
+        }
+        if let Some(labels) = labels.filter(|labels| labels.len() != rows.len()) {
+            let (given, needed) = (labels.len(), rows.len());
+            return Err(Error::data(format!(
+                "labels of {given} rows, the ids have {needed}"
+            )));
+        }
+        for (i, row) in rows.iter().enumerate() {
+            let labels = labels.map(|labels| labels[i].as_slice());
+            let added = batch.add(row, labels, spec);
+            added.map_err(|error| error.at(format!("row {i}")))?;
+        }
+        if labels.is_some() && batch.targets.iter().all(|&target| target == NOT_COUNTED) {
+            let error = Error::data("no label counts, so there is no mean loss");
+            return Err(error.hint("give one token after the first of a row a label"));
+        }
+        Ok(batch)
+    }
+
+    fn add(&mut self, row: &[u32], labels: Option<&[i32]>, spec: &Spec) -> Result<()> {
+        let context = spec.context_len();
+        if row.is_empty() || row.len() > context {
+            let n = row.len();
+            let message = format!("a sequence of {n} tokens; the model takes 1 to {context}");
+            return Err(Error::data(message));
+        }
+        check_ids(row, spec.vocab_size())?;
+        match labels {
+            None => self.targets.extend(row.iter().map(|_| NOT_COUNTED)),
+            Some(labels) => {
+                check_labels(labels, row.len(), spec.vocab_size())?;
+                self.targets.extend(&labels[1..]);
+                self.targets.push(NOT_COUNTED);
+            }
+        }
+        self.ids.extend(row.iter().map(|&id| id as i32));
+        self.positions.extend(0..row.len() as i32);
+        let end = i32::try_from(self.ids.len());
+        self.bounds
+            .push(end.map_err(|_| Error::data("the batch has more than 2^31 tokens"))?);
+        self.length = self.length.max(row.len());
+        Ok(())
+    }
+}
+
+fn check_labels(labels: &[i32], n_tokens: usize, vocab_size: usize) -> Result<()> {
+    if labels.len() != n_tokens {
+        let message = format!("{} labels for {n_tokens} tokens", labels.len());
+        return Err(Error::data(message));
+    }
+    let known = |label: i32| label == NOT_COUNTED || (0..vocab_size as i64).contains(&label.into());
+    match labels.iter().find(|&&label| !known(label)) {
+        None => Ok(()),
+        Some(label) => Err(Error::data(format!(
+            "label {label} is outside a vocabulary of {vocab_size} ids"
+        ))
+        .hint(format!("{NOT_COUNTED} is the label that does not count"))),
+    }
+}

@@ -1,7 +1,7 @@
 //! The plan: which calls run in which order, and where in one arena every buffer lies.
 //!
-//! A plan is a pure function of graph, options and the device's workspace sizes. It is made once; a step
-//! allocates nothing.
+//! A plan is a pure function of graph, options and the device's workspace sizes. It is made once; a
+//! step allocates nothing.
 
 mod backward;
 mod forward;
@@ -13,8 +13,8 @@ use crate::graph::{Graph, NodeId, ParamId, ValueId};
 use crate::shape::{DType, Dim, Extent, Ty};
 use crate::table::{Buf, Kernels};
 
-/// How much of the activations is computed again in the backward pass instead of being kept. No choice
-/// changes a bit of the result.
+/// How much of the activations is computed again in the backward pass instead of being kept. No
+/// choice changes a bit of the result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Recompute {
     /// Keep everything that a derivative reads.
@@ -190,7 +190,8 @@ pub struct Plan {
     pub calls: Vec<Call>,
     /// Index of the first call of the backward pass.
     pub backward_from: usize,
-    /// Bytes that live as long as the executor: parameters, gradients, moments, inputs, tables, state.
+    /// Bytes that live as long as the executor: parameters, gradients, moments, inputs, tables,
+    /// state.
     pub persistent_bytes: usize,
     /// Bytes of the arena: the peak.
     pub peak_bytes: usize,
@@ -212,8 +213,8 @@ impl Plan {
         Self::beside(graph, options, device, 0)
     }
 
-    /// Plans a graph that shares its parameters, at the start of the arena, with other graphs: all else is
-    /// placed from `floor` on.
+    /// Plans a graph that shares its parameters, at the start of the arena, with other graphs: all
+    /// else is placed from `floor` on.
     pub(crate) fn beside(
         graph: &Graph,
         options: PlanOptions,

@@ -229,7 +229,8 @@ fn rows(
     Ok((source, rows, entropy.filter(|_| is_whole)))
 }
 
-/// Prompts are written with at the end of a run; one that cannot be written with is refused at its start.
+/// Prompts are written with at the end of a run; one that cannot be written with is refused at its
+/// start.
 fn check_prompts(config: &Config, tokenizer: &dyn Tokenizer) -> Result<()> {
     for prompt in &config.evaluation.generation_prompts {
         tokenizer.encode(prompt).map_err(|e| {
@@ -245,7 +246,8 @@ fn documents(data: &DataConfig) -> Documents {
     data.documents.clone()
 }
 
-/// The tokenizer of the run; characters are those of both splits, since a vocabulary is not learned.
+/// The tokenizer of the run; characters are those of both splits, since a vocabulary is not
+/// learned.
 fn tokenizer(
     data: &DataConfig,
     rows: &TrainValidation,

@@ -1,4 +1,5 @@
-//! `tenon train` from outside: the run's folder, exact resume after a kill or Ctrl-C, and bad input.
+//! `tenon train` from outside: the run's folder, exact resume after a kill or Ctrl-C, and bad
+//! input.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -264,7 +265,8 @@ fn resuming_what_never_started_exits_2() {
     assert!(said.contains("there is no run `tiny` to resume"), "{said}");
 }
 
-/// The example configuration of the reference plan, as it was written, on a folder of the data set's schema.
+/// The example configuration of the reference plan, as it was written, on a folder of the data
+/// set's schema.
 #[test]
 fn the_reference_configuration_trains_as_given() {
     let place = Place::new();
@@ -405,7 +407,8 @@ fn training_starts_from_a_model_folder() {
     place.write(
         "on.yaml",
         "model: {from: runs/tiny/model}\n\
-         data: {dataset: corpus, tokenizer: model, layout: packed, corpus: {bytes: 20000, persons: 3}}\n\
+         data: {dataset: corpus, tokenizer: model, layout: packed, \
+         corpus: {bytes: 20000, persons: 3}}\n\
          training: {max_steps: 2, batch_size: 4, learning_rate: 1e-9}\n",
     );
     place.succeed(&["train", "on.yaml"]);

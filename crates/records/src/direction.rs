@@ -12,7 +12,7 @@ pub enum Direction {
 }
 
 /// Metrics and their direction, by family.
-const TABLE: [(&str, Direction); 27] = [
+const TABLE: [(&str, Direction); 29] = [
     ("loss", Direction::Lower),
     ("perplexity", Direction::Lower),
     ("bits_per_byte", Direction::Lower),

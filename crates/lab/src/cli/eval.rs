@@ -14,7 +14,7 @@ use super::subject::ModelArgs;
 use super::{Outcome, Output};
 use crate::context::Context;
 use crate::evaluate::{self, Part, Subject, Verdict, Wanted};
-use crate::generate::{self, Continuation};
+use crate::generate::{self, Continuation, Manner};
 use crate::progress::{Progress, Standing};
 use crate::table;
 
@@ -152,16 +152,15 @@ fn samples(subject: &mut Subject, context: &Context) -> Result<Vec<Continuation>
         Some(prompts) => prompts,
         None => evaluate::first_words(subject, PROMPTS_FROM_DATA, PROMPT_WORDS)?,
     };
+    let manner = Manner {
+        sampling,
+        stops: Vec::new(),
+    };
     let model = (&subject.spec, &subject.weights);
     let tokenizer = subject.tokenizer.as_ref();
-    generate::continue_prompts(
-        model,
-        tokenizer,
-        &prompts,
-        sampling,
-        context,
-        &mut |_, _| Ok(()),
-    )
+    generate::continue_prompts(model, tokenizer, &prompts, manner, context, &mut |_, _| {
+        Ok(())
+    })
 }
 
 /// What the sequences are, in a word of the configuration.

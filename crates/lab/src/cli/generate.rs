@@ -1,16 +1,17 @@
 //! `tenon generate`: continuations of prompts.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::{Value, json};
-use tenon_base::{Error, Kind, Result};
+use tenon_base::Result;
 use tenon_eval::Sampling;
+use tenon_eval::generate::text::read_prompts;
 
 use super::subject::ModelArgs;
 use super::{Outcome, Output};
 use crate::context::Context;
-use crate::generate::{Continuation, continue_prompts};
+use crate::generate::{Continuation, Manner, continue_prompts};
 
 /// Continue prompts with a model
 #[derive(Clone, Debug, Args)]
@@ -28,7 +29,7 @@ pub struct GenerateArgs {
         required_unless_present = "prompts_file"
     )]
     pub prompts: Vec<String>,
-    /// File with one prompt a line
+    /// File with prompts: one a line, or the column `prompt` of JSONL, JSON or CSV
     #[arg(
         id = "prompts_file",
         long = "prompts",
@@ -72,6 +73,9 @@ pub struct GenerateArgs {
     /// Seed of the sampling
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
+    /// Text before which a continuation ends; may be repeated
+    #[arg(long = "stop", value_name = "TEXT")]
+    pub stops: Vec<String>,
     /// Always take the likeliest token
     #[arg(long, conflicts_with_all = ["temperature", "top_k", "top_p"])]
     pub greedy: bool,
@@ -117,7 +121,7 @@ const SCHEMA_VERSION: u32 = 1;
 pub fn run(args: &GenerateArgs, context: &Context) -> Result<Outcome> {
     let place = args.model.find(context)?;
     let prompts = match &args.prompts_file {
-        Some(path) => prompts_of(path, context)?,
+        Some(path) => read_prompts(path)?,
         None => args.prompts.clone(),
     };
     let tokenizer = place.tokenizer()?;
@@ -131,13 +135,17 @@ pub fn run(args: &GenerateArgs, context: &Context) -> Result<Outcome> {
         logprobs: context.json,
         ..Sampling::drawn(args.max_new_tokens, args.seed)
     };
+    let manner = Manner {
+        sampling,
+        stops: args.stops.clone(),
+    };
     let model = (&folder.config.spec, &folder.weights);
     let streams = !context.json && prompts.len() == 1;
     let tell = &mut |_: usize, text: &str| match streams {
         true => context.print(text),
         false => Ok(()),
     };
-    let done = continue_prompts(model, tokenizer.as_ref(), &prompts, sampling, context, tell)?;
+    let done = continue_prompts(model, tokenizer.as_ref(), &prompts, manner, context, tell)?;
     Ok(Outcome::of(match () {
         () if context.json => Output::Json(json!({
             "schema_version": SCHEMA_VERSION,
@@ -152,22 +160,6 @@ pub fn run(args: &GenerateArgs, context: &Context) -> Result<Outcome> {
                 .join("\n"),
         ),
     }))
-}
-
-/// One prompt a line; empty lines are left out.
-fn prompts_of(path: &Path, context: &Context) -> Result<Vec<String>> {
-    let shown = path.display().to_string();
-    if !context.disk.exists(path)? {
-        return Err(Error::new(Kind::Io, format!("there is no file `{shown}`")));
-    }
-    let text = String::from_utf8(context.disk.read(path)?)
-        .map_err(|_| Error::data("the prompts are not UTF-8 text").at(&shown))?;
-    let lines = text.lines().filter(|line| !line.is_empty());
-    let prompts: Vec<String> = lines.map(str::to_owned).collect();
-    match prompts.is_empty() {
-        true => Err(Error::data("no prompts: every line is empty").at(shown)),
-        false => Ok(prompts),
-    }
 }
 
 /// A continuation for programs.

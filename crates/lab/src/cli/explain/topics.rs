@@ -161,8 +161,30 @@ fn documents() -> Vec<(&'static str, String)> {
     let runs = "{\"schema_version\", \"runs\": [{…, \"series\": […]}]}";
     let best = "{\"schema_version\", \"split\", \"metric\", \"best\": {\"run\", \"at\", \
                 \"direction\"} or null}";
+    let eval = "{\"schema_version\", \"model\", \"data\": {\"source\", \"split\", \"documents\", \
+                \"layout\", \"max_length\", \"batch_size\", \"tokenizer\"}, \"loss\", \
+                \"perplexity\", \"top1_accuracy\", \"top5_accuracy\", \"bits_per_byte\", \
+                \"tokens\", \"bytes\", \"batches\"}; with `--generate` also `samples`";
+    let generate = "{\"schema_version\", \"model\", \"generations\": [{\"prompt\", \"text\", \
+                    \"tokens\", \"reason\": eos, stopped, length or context_full, \
+                    \"logprobs\": nats of each token}]}";
+    let predict = "{\"schema_version\", \"out\", \"dtype\", \"tokens\", \"sequences\", \"loss\", \
+                   \"loss_tokens\", \"outputs\": [{\"name\", \"shape\"}], \"dropped\", \
+                   \"widened\"}; the tensors stand in `--out`";
+    let inspect = "{\"schema_version\", \"family\", \"parameters\", \"groups\", \"layers\", \
+                   \"batch\", \"dtype\", \"flops\", \"memory\", \"tenants\"}; with `--plan` also \
+                   `plan`; memory in bytes";
+    let gradcheck = "{\"schema_version\", \"passed\", \"relative_error_max\", \"loss\", \
+                     \"worst\", \"untried\", \"tensors\": [{\"name\", \"analytic\", \
+                     \"numeric\", \"relative_error\", \"numeric_error\", \"verdict\": agrees, \
+                     zero or differs}]}";
     vec![
         ("any failure with --json", error.to_owned()),
+        ("tenon eval --json", eval.to_owned()),
+        ("tenon generate --json", generate.to_owned()),
+        ("tenon predict --json", predict.to_owned()),
+        ("tenon inspect --json", inspect.to_owned()),
+        ("tenon gradcheck --json", gradcheck.to_owned()),
         ("RUN/metrics.jsonl", log),
         ("tenon runs ls --json", runs.to_owned()),
         ("tenon runs best --json", best.to_owned()),

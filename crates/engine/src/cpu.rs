@@ -135,7 +135,7 @@ impl Kernels for Cpu {
         with_float!(x.dtype, S => {
             let bias = bias.map(|b| lend.read(whole(b)));
             let (x, gain) = (lend.read(whole(x)), lend.read(whole(gain)));
-            let (y, mean, rstd) = (lend.write(whole(y)), lend.write(whole(mean)), lend.write(whole(rstd)));
+            let [y, mean, rstd] = [y, mean, rstd].map(|b| lend.write(whole(b)));
             kernels::layer_norm::<S>(cx, x, gain, bias, eps, y, mean, rstd);
         });
     }
@@ -223,7 +223,7 @@ impl Kernels for Cpu {
     fn swiglu_vjp(&mut self, dy: Buf, gate: Buf, up: Buf, grads: [Buf; 2]) {
         let (cx, lend) = self.open();
         with_float!(gate.dtype, S => {
-            let (dy, gate, up) = (lend.read(whole(dy)), lend.read(whole(gate)), lend.read(whole(up)));
+            let [dy, gate, up] = [dy, gate, up].map(|b| lend.read(whole(b)));
             let (dg, du) = (lend.write(whole(grads[0])), lend.write(whole(grads[1])));
             kernels::swiglu_vjp::<S>(cx, dy, gate, up, dg, du, false);
         });
@@ -329,7 +329,8 @@ impl Kernels for Cpu {
             z_loss,
         } = *spec;
         with_float!(logits.dtype, S => {
-            let xent = kernels::Xent::<S> { label_smoothing, z_loss, grad_scale: gradient.then_some(1.0) };
+            let grad_scale = gradient.then_some(1.0);
+            let xent = kernels::Xent::<S> { label_smoothing, z_loss, grad_scale };
             let rank = rank.map(|r| lend.write(whole(r)));
             let (logits, targets) = (lend.write(whole(logits)), lend.read(whole(targets)));
             kernels::xent_rows(cx, xent, logits, targets, lend.write(whole(loss)), rank);

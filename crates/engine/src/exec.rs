@@ -35,8 +35,8 @@ pub const IGNORE: i32 = -100;
 
 /// Graphs of one model with their plans, in one arena of a device.
 ///
-/// All graphs share the parameters; one of them is active at a time. The first one owns gradients and
-/// optimiser buffers, and everything transient of the others reuses its transient memory.
+/// All graphs share the parameters; one of them is active at a time. The first one owns gradients
+/// and optimiser buffers, and everything transient of the others reuses its transient memory.
 pub struct Executor {
     programs: Vec<Program>,
     active: usize,
@@ -428,8 +428,8 @@ impl Executor {
         self.write(self.active_buf(self.plan().seeds[i]), values);
     }
 
-    /// Fills every transient buffer that is not read by the backward pass with NaN, to prove that no
-    /// derivative reads what it did not declare. Called between the two passes.
+    /// Fills every transient buffer that is not read by the backward pass with NaN, to prove that
+    /// no derivative reads what it did not declare. Called between the two passes.
     pub fn poison(&mut self) {
         let Executor {
             programs,

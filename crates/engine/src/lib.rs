@@ -1,8 +1,9 @@
-//! A model as a value: a static graph of fused operators with hand-written derivatives, the plan of its
-//! memory, and the executor that runs it.
+//! A model as a value: a static graph of fused operators with hand-written derivatives, the plan of
+//! its memory, and the executor that runs it.
 //!
-//! Letters used for dimensions, here and in every operator: `N` tokens (rows) of a batch, `S` sequences,
-//! `D` model width, `H` heads, `G` key/value heads, `K` head width, `F` feed-forward width, `V` vocabulary.
+//! Letters used for dimensions, here and in every operator: `N` tokens (rows) of a batch, `S`
+//! sequences, `D` model width, `H` heads, `G` key/value heads, `K` head width, `F` feed-forward
+//! width, `V` vocabulary.
 //!
 //! A batch is always *packed*: the rows of all its sequences one after the other, with the bounds
 //! `cu_seqlens [S+1]`. Padding never enters a graph, so it cannot change a bit of anything.

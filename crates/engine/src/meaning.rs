@@ -1,8 +1,9 @@
 //! Primitives, and what a program of primitives computes.
 //!
-//! Every operator states its meaning as a small program of these primitives ([`Build`]). Run in f64 it is
-//! the oracle of the operator's values, run on dual numbers that of its derivative; exporters spell the
-//! same program in other formats. The enum is closed: whoever matches on it matches on all of it.
+//! Every operator states its meaning as a small program of these primitives ([`Build`]). Run in f64
+//! it is the oracle of the operator's values, run on dual numbers that of its derivative; exporters
+//! spell the same program in other formats. The enum is closed: whoever matches on it matches on
+//! all of it.
 
 mod build;
 mod run;
@@ -47,8 +48,8 @@ pub enum Prim {
     },
     /// Rows of the first operand, chosen by the second.
     Gather,
-    /// Product over the last dimension of the first and the last but one of the second operand; leading
-    /// dimensions are a batch.
+    /// Product over the last dimension of the first and the last but one of the second operand;
+    /// leading dimensions are a batch.
     MatMul,
     /// Sum.
     Add,

@@ -1,5 +1,5 @@
-//! What an operator must state: its shape rule, its forward, its hand-written derivative, its cost and
-//! its meaning in primitives.
+//! What an operator must state: its shape rule, its forward, its hand-written derivative, its cost
+//! and its meaning in primitives.
 
 use crate::meaning::{Build, Val};
 use crate::shape::{DType, Extent, ShapeError, Ty};
@@ -7,8 +7,8 @@ use crate::table::{Buf, Kernels, Target};
 use std::any::Any;
 use std::fmt;
 
-/// An operator. None of the methods has a default: an operator without a derivative or a meaning does
-/// not compile.
+/// An operator. None of the methods has a default: an operator without a derivative or a meaning
+/// does not compile.
 pub trait Op: fmt::Debug + Send + Sync + Any {
     /// The name in listings, e.g. `layer_norm`.
     fn name(&self) -> &'static str;
@@ -34,7 +34,8 @@ pub trait Op: fmt::Debug + Send + Sync + Any {
     /// Cost of one forward call.
     fn cost(&self, ins: &[&Ty], extent: Extent) -> Cost;
 
-    /// What the operator means, in primitives: oracle of values and derivatives, lowering for exports.
+    /// What the operator means, in primitives: oracle of values and derivatives, lowering for
+    /// exports.
     fn meaning(&self, b: &mut Build, ins: &[Val]) -> Vec<Val>;
 }
 
@@ -82,9 +83,11 @@ pub struct Saves {
     pub in_place: Option<usize>,
     /// The derivative also computes the outputs, so that training skips the forward call.
     pub vjp_writes_outputs: bool,
-    /// The derivative computes the gradients of all inputs together, so the plan gives each a buffer.
+    /// The derivative computes the gradients of all inputs together, so the plan gives each a
+    /// buffer.
     pub together: bool,
-    /// The derivative cannot add to a gradient: where one is there already, the plan adds afterwards.
+    /// The derivative cannot add to a gradient: where one is there already, the plan adds
+    /// afterwards.
     pub replaces: bool,
 }
 

@@ -1,19 +1,20 @@
 //! The plan: which calls run in which order, and where in one arena every buffer lies.
 //!
-//! A plan is a pure function of graph, options and the device's workspace sizes. It is made once; a step
-//! allocates nothing.
+//! A plan is a pure function of graph, options and the device's workspace sizes. It is made once; a
+//! step allocates nothing.
 
 mod backward;
 mod forward;
 mod pack;
+mod peak;
 mod print;
 
 use crate::graph::{Graph, NodeId, ParamId, ValueId};
 use crate::shape::{DType, Dim, Extent, Ty};
 use crate::table::{Buf, Kernels};
 
-/// How much of the activations is computed again in the backward pass instead of being kept. No choice
-/// changes a bit of the result.
+/// How much of the activations is computed again in the backward pass instead of being kept. No
+/// choice changes a bit of the result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Recompute {
     /// Keep everything that a derivative reads.
@@ -189,7 +190,8 @@ pub struct Plan {
     pub calls: Vec<Call>,
     /// Index of the first call of the backward pass.
     pub backward_from: usize,
-    /// Bytes that live as long as the executor: parameters, gradients, moments, inputs, tables, state.
+    /// Bytes that live as long as the executor: parameters, gradients, moments, inputs, tables,
+    /// state.
     pub persistent_bytes: usize,
     /// Bytes of the arena: the peak.
     pub peak_bytes: usize,
@@ -211,8 +213,8 @@ impl Plan {
         Self::beside(graph, options, device, 0)
     }
 
-    /// Plans a graph that shares its parameters, at the start of the arena, with other graphs: all else is
-    /// placed from `floor` on.
+    /// Plans a graph that shares its parameters, at the start of the arena, with other graphs: all
+    /// else is placed from `floor` on.
     pub(crate) fn beside(
         graph: &Graph,
         options: PlanOptions,
@@ -232,41 +234,6 @@ impl Plan {
     pub fn buf(&self, slot: SlotId, extent: Extent) -> Buf {
         let s = &self.slots[slot.0 as usize];
         Buf::matrix(s.offset, s.dtype, s.rows.resolve(extent), s.cols)
-    }
-
-    /// Bytes of all buffers that the filter accepts.
-    pub fn bytes_of(&self, filter: impl Fn(&Content) -> bool) -> usize {
-        self.slots
-            .iter()
-            .filter(|s| filter(&s.content))
-            .map(|s| s.bytes)
-            .sum()
-    }
-
-    /// The largest sum of transient buffers alive during one call: what no placement can go below.
-    pub fn transient_floor_bytes(&self) -> usize {
-        self.transient_bytes_at(self.busiest_call())
-    }
-
-    /// The call during which transient buffers are largest in sum; the first one of several.
-    pub fn busiest_call(&self) -> usize {
-        let calls = (0..self.calls.len()).rev();
-        calls
-            .max_by_key(|&t| self.transient_bytes_at(t))
-            .unwrap_or(0)
-    }
-
-    /// Transient buffers alive during a call, those that share memory once.
-    pub fn transient_at(&self, call: usize) -> impl Iterator<Item = &Slot> {
-        let owns = |s: &&Slot| s.shares.is_none() && !s.content.is_persistent();
-        self.slots
-            .iter()
-            .filter(owns)
-            .filter(move |s| s.first <= call && call <= s.last)
-    }
-
-    fn transient_bytes_at(&self, call: usize) -> usize {
-        self.transient_at(call).map(|s| align(s.bytes)).sum()
     }
 }
 

@@ -297,7 +297,8 @@ pub trait Kernels: Send {
     fn swiglu(&mut self, gate: Buf, up: Buf, y: Buf);
     /// Derivative of [`Kernels::swiglu`].
     fn swiglu_vjp(&mut self, dy: Buf, gate: Buf, up: Buf, grads: [Buf; 2]);
-    /// Rotates pairs of each head by the angle of the row's position; `inverse` turns back. `y` may be `x`.
+    /// Rotates pairs of each head by the angle of the row's position; `inverse` turns back. `y` may
+    /// be `x`.
     fn rope(
         &mut self,
         style: RopeStyle,
@@ -343,8 +344,8 @@ pub trait Kernels: Send {
     /// `y = x · mask / (1 − p)`. Element `e` is kept when word `e mod 4` of
     /// `philox4x32([e/4 low, e/4 high, site, 0], key)` is at least `p·2³²`.
     fn dropout(&mut self, p: f64, key: [u32; 2], site: u32, x: Buf, y: Buf);
-    /// Loss (and rank of the target) of each row of logits; with `gradient` the logits are replaced by
-    /// their gradients.
+    /// Loss (and rank of the target) of each row of logits; with `gradient` the logits are replaced
+    /// by their gradients.
     fn xent_rows(
         &mut self,
         spec: &XentSpec,

@@ -7,6 +7,7 @@ use std::marker::PhantomData;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
@@ -65,6 +66,7 @@ impl std::fmt::Debug for Pool {
 
 impl Pool {
     /// A pool of `threads` threads, the caller of [`Pool::run`] being one of them; 0 counts as 1.
+    /// Returns when all of them stand ready.
     ///
     /// # Panics
     /// When the system refuses a thread.
@@ -83,14 +85,23 @@ impl Pool {
             next_task: AtomicUsize::new(0),
             busy: AtomicUsize::new(0),
         });
+        // Nothing is ever sent: the channel closes when every worker has let go of its end.
+        let (starting, started) = channel::<()>();
         let spawn = |worker: usize| {
             let shared = Arc::clone(&shared);
+            let starting = starting.clone();
             std::thread::Builder::new()
                 .name(format!("kernel-{worker}"))
-                .spawn(move || shared.work_until_stopped(worker))
+                .spawn(move || {
+                    drop(starting);
+                    shared.work_until_stopped(worker);
+                })
                 .expect("cannot start a kernel thread")
         };
         let workers = (1..threads.max(1)).map(spawn).collect();
+        drop(starting);
+        // A starting thread allocates; once all stand ready, no kernel does.
+        assert!(started.recv().is_err(), "nothing is sent");
         Pool {
             shared,
             turn: Mutex::new(()),

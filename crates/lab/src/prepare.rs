@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 
+use tenon_base::diag::shown;
 use tenon_base::files::Disk;
 use tenon_base::knobs::Environment;
 use tenon_base::{Error, Result};
@@ -100,6 +101,7 @@ pub fn prepare(
     };
     let (source, rows, entropy) = rows(&config, environment)?;
     let tokenizer = tokenizer(&config.data, &rows, base.as_ref())?;
+    check_prompts(&config, tokenizer.as_ref())?;
     let spec = match (&base, config.model.architecture()) {
         (Some(base), _) => base.config.spec.clone(),
         (None, Some(architecture)) => architecture.spec(tokenizer.as_ref())?,
@@ -227,11 +229,25 @@ fn rows(
     Ok((source, rows, entropy.filter(|_| is_whole)))
 }
 
+/// Prompts are written with at the end of a run; one that cannot be written with is refused at its
+/// start.
+fn check_prompts(config: &Config, tokenizer: &dyn Tokenizer) -> Result<()> {
+    for prompt in &config.evaluation.generation_prompts {
+        tokenizer.encode(prompt).map_err(|e| {
+            Error::usage(format!("the prompt `{}`: {}", shown(prompt), e.message()))
+                .at("evaluation.generation_prompts")
+                .hint("change the prompt, or choose a tokenizer that takes any text")
+        })?;
+    }
+    Ok(())
+}
+
 fn documents(data: &DataConfig) -> Documents {
     data.documents.clone()
 }
 
-/// The tokenizer of the run; characters are those of both splits, since a vocabulary is not learned.
+/// The tokenizer of the run; characters are those of both splits, since a vocabulary is not
+/// learned.
 fn tokenizer(
     data: &DataConfig,
     rows: &TrainValidation,

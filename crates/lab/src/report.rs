@@ -84,7 +84,7 @@ fn outcome(facts: &ReportFacts) -> String {
 fn results(summaries: &[Summary]) -> String {
     let judged: Vec<&Summary> = summaries
         .iter()
-        .filter(|s| Direction::of(&s.name).is_ok())
+        .filter(|s| Direction::of(&s.name).is_ok() && s.name != "tokens_per_second")
         .collect();
     if judged.is_empty() {
         return "## Results\n\nNo metric was recorded.\n\n".to_string();
@@ -95,7 +95,10 @@ fn results(summaries: &[Summary]) -> String {
     for s in &judged {
         let name = format!("{} {}", s.split.name(), escape(&s.name.replace('_', " ")));
         let _ = writeln!(out, "| {name} {}", cells(s, f64::from));
-        if s.name == "loss" {
+        let is_kept = judged
+            .iter()
+            .any(|t| t.split == s.split && t.name == "perplexity");
+        if s.name == "loss" && !is_kept {
             let _ = writeln!(
                 out,
                 "| {} perplexity {}",

@@ -161,7 +161,8 @@ fn read_config(args: &TrainArgs, context: &Context) -> Result<Config> {
     Ok(reading.config)
 }
 
-/// The run's training graph, and the graph that judges its validation split, over one set of parameters.
+/// The run's training graph, and the graph that judges its validation split, over one set of
+/// parameters.
 pub(crate) fn executor(prepared: &Prepared, context: &Context) -> Executor {
     let training = &prepared.config.training;
     let (spec, float) = (prepared.spec(), prepared.float());

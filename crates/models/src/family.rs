@@ -1,6 +1,7 @@
 //! The families: spec → graph, and the names of their tensors in hub checkpoints.
 //!
-//! To add one: a file here, a spec, a reader of its `config.json`, a golden and the mutants it must notice.
+//! To add one: a file here, a spec, a reader of its `config.json`, a golden and the mutants it must
+//! notice.
 
 mod custom;
 mod gpt2;

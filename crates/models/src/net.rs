@@ -1,7 +1,7 @@
 //! The block library: what families are assembled from.
 //!
-//! A [`Net`] wraps the engine's builder with the values that every part needs (positions, bounds) and
-//! with the choices that differ between training, judging and generating.
+//! A [`Net`] wraps the engine's builder with the values that every part needs (positions, bounds)
+//! and with the choices that differ between training, judging and generating.
 
 use tenon_engine::graph::Part;
 use tenon_engine::ops::{
@@ -28,8 +28,8 @@ pub struct Outputs {
     pub dropout: f64,
 }
 
-/// Gives an executor the tokens of a packed batch: `ids [N]`, `positions [N]` and `cu_seqlens [S+1]`, and so
-/// its extent. Graphs without learned or rotary positions take none.
+/// Gives an executor the tokens of a packed batch: `ids [N]`, `positions [N]` and `cu_seqlens
+/// [S+1]`, and so its extent. Graphs without learned or rotary positions take none.
 pub fn feed(exec: &mut Executor, ids: &[i32], positions: &[i32], cu_seqlens: &[i32]) {
     exec.set_extent(Extent {
         tokens: ids.len(),

@@ -25,8 +25,8 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// Fresh parameters. Values are drawn in f64 by counter (run seed, parameter, element) and then rounded, so
-    /// f32 and f64 models of one seed agree to rounding.
+    /// Fresh parameters. Values are drawn in f64 by counter (run seed, parameter, element) and then
+    /// rounded, so f32 and f64 models of one seed agree to rounding.
     pub fn init(graph: &Graph, dtype: DType, seed: u64) -> Weights {
         let key = Key::new(seed, Stream::Init);
         let tensors = graph.params.iter().enumerate().map(|(i, p)| {

@@ -74,11 +74,8 @@ fn steps_allocate_nothing_and_arenas_have_the_planned_size() {
             let before = COUNT.load(SeqCst);
             step(&mut exec, &shorter, 2);
             step(&mut exec, &full, 3);
-            assert_eq!(
-                COUNT.load(SeqCst) - before,
-                0,
-                "{label}: allocations in two steps"
-            );
+            let n = COUNT.load(SeqCst) - before;
+            assert_eq!(n, 0, "{label}: allocations in two steps");
         }
     }
 }

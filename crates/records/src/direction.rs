@@ -12,7 +12,7 @@ pub enum Direction {
 }
 
 /// Metrics and their direction, by family.
-const TABLE: [(&str, Direction); 27] = [
+const TABLE: [(&str, Direction); 29] = [
     ("loss", Direction::Lower),
     ("perplexity", Direction::Lower),
     ("bits_per_byte", Direction::Lower),
@@ -24,6 +24,8 @@ const TABLE: [(&str, Direction); 27] = [
     ("step_cpu_ms", Direction::Lower),
     ("peak_rss_mib", Direction::Lower),
     ("accuracy", Direction::Higher),
+    ("top1_accuracy", Direction::Higher),
+    ("top5_accuracy", Direction::Higher),
     ("exact_match", Direction::Higher),
     ("precision", Direction::Higher),
     ("recall", Direction::Higher),

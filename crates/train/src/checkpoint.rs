@@ -1,8 +1,8 @@
 //! Checkpoints of a run: complete or absent, never half.
 //!
 //! A checkpoint is the folder `step-<n>` with `model/` (a hub folder), `optimizer.safetensors` and
-//! `state.json`. It is written beside its place under a temporary name and renamed when it is complete, so
-//! every folder of that name can be resumed.
+//! `state.json`. It is written beside its place under a temporary name and renamed when it is
+//! complete, so every folder of that name can be resumed.
 
 use crate::state::State;
 use std::collections::BTreeMap;
@@ -20,7 +20,8 @@ const STATE_FILE: &str = "state.json";
 pub const MODEL_FOLDER: &str = "model";
 const UNFINISHED: &str = "unfinished-";
 
-/// How the model folder of a checkpoint is written and read; the caller knows configuration and tokenizer.
+/// How the model folder of a checkpoint is written and read; the caller knows configuration and
+/// tokenizer.
 pub trait ModelStore {
     /// Writes a complete hub folder.
     fn save(&self, disk: &dyn Disk, folder: &Path, weights: &Weights) -> Result<()>;
@@ -165,7 +166,8 @@ impl<'a> Checkpoints<'a> {
         let steps = self.steps()?;
         let old = &steps[..steps.len().saturating_sub(keep.max(1))];
         for &step in old.iter().filter(|&&s| Some(s) != best) {
-            // Renamed first: a removal that is cut short must not leave a folder that looks complete.
+            // Renamed first: a removal that is cut short must not leave a folder that looks
+            // complete.
             let doomed = self.folder.join(format!("{UNFINISHED}{step:06}"));
             self.disk.remove_dir_all(&doomed)?;
             self.disk.rename(&self.path(step), &doomed)?;
@@ -174,7 +176,8 @@ impl<'a> Checkpoints<'a> {
         Ok(())
     }
 
-    /// Removes checkpoints after a step, and whatever was left unfinished: called before a run continues.
+    /// Removes checkpoints after a step, and whatever was left unfinished: called before a run
+    /// continues.
     pub fn forget_after(&self, step: u64) -> Result<()> {
         if !self.disk.exists(&self.folder)? {
             return Ok(());

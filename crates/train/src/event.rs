@@ -1,5 +1,5 @@
-//! What a run tells its observer. Everything that shows or records a run matches on this one enum, so nobody
-//! counts steps a second time.
+//! What a run tells its observer. Everything that shows or records a run matches on this one enum,
+//! so nobody counts steps a second time.
 
 use std::path::Path;
 use tenon_engine::LossSum;

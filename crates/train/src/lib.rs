@@ -1,9 +1,9 @@
 //! Training: settings, schedules, the loop, checkpoints and exact resume.
 //!
-//! [`train`] runs a [`Run`] to its end and tells an observer every [`Event`]. The one step counter, the one
-//! denominator (counted tokens of the whole accumulation window) and the data cursor live in [`State`];
-//! together with weights and optimiser buffers they are a checkpoint, and enough to continue to the same
-//! bits. Nothing here knows of SQL, pages, or how a model is judged.
+//! [`train`] runs a [`Run`] to its end and tells an observer every [`Event`]. The one step counter,
+//! the one denominator (counted tokens of the whole accumulation window) and the data cursor live
+//! in [`State`]; together with weights and optimiser buffers they are a checkpoint, and enough to
+//! continue to the same bits. Nothing here knows of SQL, pages, or how a model is judged.
 
 mod checkpoint;
 mod event;

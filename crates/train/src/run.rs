@@ -54,8 +54,8 @@ pub struct Outcome {
     pub last: PathBuf,
 }
 
-/// Trains to the end of the schedule, or until something else ends the run. A resumed run makes the same
-/// steps, with the same bits, as one that was never interrupted.
+/// Trains to the end of the schedule, or until something else ends the run. A resumed run makes the
+/// same steps, with the same bits, as one that was never interrupted.
 pub fn train(run: Run<'_>, resume: Option<&Path>, observe: Observer<'_>) -> Result<Outcome> {
     let mut train = Training::start(run, resume)?;
     let ending = loop {
@@ -300,8 +300,8 @@ impl<'a> Training<'a> {
     }
 }
 
-/// Moves all trainable parameters along their gradients, which are multiplied by `grad_scale` first. `count` is
-/// the number of this update, from 1.
+/// Moves all trainable parameters along their gradients, which are multiplied by `grad_scale`
+/// first. `count` is the number of this update, from 1.
 pub fn update(exec: &mut Executor, optimizer: &Optimizer, rate: f64, grad_scale: f64, count: u64) {
     let graph = exec.graph().clone();
     for p in graph.param_ids().filter(|&p| graph.param(p).trainable) {

@@ -169,8 +169,8 @@ impl Single {
         run(&b, inputs, self.dropout_key, &outs)
     }
 
-    /// `⟨cotangent, J·direction⟩` through dual numbers, and `⟨Jᵀ·cotangent, direction⟩` from the gradients of
-    /// a run. Equal when the derivative is right.
+    /// `⟨cotangent, J·direction⟩` through dual numbers, and `⟨Jᵀ·cotangent, direction⟩` from the
+    /// gradients of a run. Equal when the derivative is right.
     pub fn adjoint(&self, ran: &Ran) -> (f64, f64) {
         let wanted = |i: usize| ran.grads[i].is_some();
         let dual: Vec<Tensor<Dual>> = (0..self.inputs.len())

@@ -45,5 +45,7 @@ pub(super) fn add(cpu: &mut Cpu, a: Buf, b: Buf, y: Buf) {
 
 pub(super) fn add_assign(cpu: &mut Cpu, x: Buf, y: Buf) {
     let (cx, lend) = cpu.open();
-    with_float!(x.dtype, S => kernels::add_assign::<S>(cx, lend.read(whole(x)), lend.write(whole(y))));
+    with_float!(x.dtype, S => {
+        kernels::add_assign::<S>(cx, lend.read(whole(x)), lend.write(whole(y)));
+    });
 }

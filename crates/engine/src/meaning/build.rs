@@ -2,7 +2,8 @@
 
 use super::{Prim, Step, Val};
 
-/// A program of primitives under construction. Shapes are numbers: a meaning is built for one extent.
+/// A program of primitives under construction. Shapes are numbers: a meaning is built for one
+/// extent.
 #[derive(Clone, Debug, Default)]
 pub struct Build {
     steps: Vec<Step>,

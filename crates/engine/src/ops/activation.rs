@@ -7,8 +7,8 @@ use crate::op::{Cost, Cx, Grad, Op, Room, Saves, Vjp};
 use crate::shape::{Elem, Extent, Shape, ShapeError, Ty};
 use crate::table::{Activation, Buf};
 
-/// `y = act(x)`: GELU through the error function or through tanh (Hendrycks & Gimpel 2016), ReLU, SiLU,
-/// logistic function, tanh.
+/// `y = act(x)`: GELU through the error function or through tanh (Hendrycks & Gimpel 2016), ReLU,
+/// SiLU, logistic function, tanh.
 ///
 /// C1 the input is float.
 ///

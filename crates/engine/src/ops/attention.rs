@@ -17,18 +17,19 @@ pub enum AttentionLayout {
     Separate,
 }
 
-/// `out = softmax(scale·q·kᵀ + mask)·v`, per head, within each sequence (Vaswani et al. 2017), computed
-/// over tiles of keys with an online softmax (Milakov & Gimelshein 2018; Dao 2023): no `T × T` matrix
-/// exists, tiles that no query sees are skipped, and a row without a visible key gives 0.
+/// `out = softmax(scale·q·kᵀ + mask)·v`, per head, within each sequence (Vaswani et al. 2017),
+/// computed over tiles of keys with an online softmax (Milakov & Gimelshein 2018; Dao 2023): no `T
+/// × T` matrix exists, tiles that no query sees are skipped, and a row without a visible key gives
+/// 0.
 ///
-/// Inputs: as the layout says, then `bounds [S+1]`, then `key_mask [N]` when `key_mask`.
-/// Outputs `out [N, H·K]`, and for the derivative `lse [N, H]`, the logarithm of the softmax' denominator.
+/// Inputs: as the layout says, then `bounds [S+1]`, then `key_mask [N]` when `key_mask`. Outputs
+/// `out [N, H·K]`, and for the derivative `lse [N, H]`, the logarithm of the softmax' denominator.
 ///
-/// C1 widths fit heads. C2 `H` is a multiple of `G`. C3 bounds are `[S+1]` indices. C4 the mask has one index
-/// a token. C5 a window is at least 1.
+/// C1 widths fit heads. C2 `H` is a multiple of `G`. C3 bounds are `[S+1]` indices. C4 the mask has
+/// one index a token. C5 a window is at least 1.
 ///
-/// Derivative (Dao 2023, §3.1), with `P = exp(S − lse)`, `dP = dO·vᵀ`, `δ = rowsum(dO ∘ O)`:
-/// `dv = Pᵀ·dO`, `dS = P ∘ (dP − δ)`, `dq = scale·dS·k`, `dk = scale·dSᵀ·q`; heads that share a key/value
+/// Derivative (Dao 2023, §3.1), with `P = exp(S − lse)`, `dP = dO·vᵀ`, `δ = rowsum(dO ∘ O)`: `dv =
+/// Pᵀ·dO`, `dS = P ∘ (dP − δ)`, `dq = scale·dS·k`, `dk = scale·dSᵀ·q`; heads that share a key/value
 /// head add up.
 #[derive(Clone, Copy, Debug)]
 pub struct Attention {

@@ -8,14 +8,16 @@ use crate::op::{Cost, Cx, Grad, Op, Room, Saves, Vjp};
 use crate::shape::{Dim, Extent, Shape, ShapeError, Ty};
 use crate::table::{AttentionDims, AttentionIn, Buf, Cache};
 
-/// Appends the keys and values of the new tokens to their slots of the cache, and attends from each new
-/// token over everything its slot holds up to itself. A row has the same bits as in
+/// Appends the keys and values of the new tokens to their slots of the cache, and attends from each
+/// new token over everything its slot holds up to itself. A row has the same bits as in
 /// [`Attention`](super::Attention) over the whole sequence.
 ///
-/// Inputs: queries, keys and values of the new tokens as the layout says, then their `bounds [S+1]`, `past [S]` (tokens cached before),
-/// `slots [S]`, and the state `k_cache, v_cache [slots, capacity, G·K]`. Output `out [N, H·K]`.
+/// Inputs: queries, keys and values of the new tokens as the layout says, then their `bounds
+/// [S+1]`, `past [S]` (tokens cached before), `slots [S]`, and the state `k_cache, v_cache [slots,
+/// capacity, G·K]`. Output `out [N, H·K]`.
 ///
-/// C1 widths fit heads. C2 attention is causal. C3 caches have rows of `G·K` values for `capacity` positions.
+/// C1 widths fit heads. C2 attention is causal. C3 caches have rows of `G·K` values for `capacity`
+/// positions.
 ///
 /// There is no derivative: training runs the whole sequence.
 #[derive(Clone, Copy, Debug)]
@@ -180,8 +182,8 @@ impl CachedAttention {
     }
 }
 
-/// Attention in primitives: `q [N, H·K]`, `k, v [M, G·K]`, `visible [N, M]` of 0 and 1. Returns `out [N, H·K]`
-/// and `lse [N, H]`; rows that see nothing give 0 and −∞.
+/// Attention in primitives: `q [N, H·K]`, `k, v [M, G·K]`, `visible [N, M]` of 0 and 1. Returns
+/// `out [N, H·K]` and `lse [N, H]`; rows that see nothing give 0 and −∞.
 pub(super) fn masked_softmax(
     b: &mut Build,
     dims: &AttentionDims,

@@ -8,8 +8,8 @@ use crate::shape::{Extent, Shape, ShapeError, Ty};
 use crate::table::Buf;
 
 /// `y = x·mask / (1 − p)` (Srivastava et al. 2014). The mask is a function of the run's key, this
-/// operator's site and the element's index, so the derivative and a repeated forward see the same one
-/// and nothing is stored.
+/// operator's site and the element's index, so the derivative and a repeated forward see the same
+/// one and nothing is stored.
 ///
 /// C1 `0 ≤ p < 1`.
 ///

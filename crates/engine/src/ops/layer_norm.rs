@@ -10,8 +10,8 @@ use crate::table::Buf;
 /// `y = (x − mean) / √(var + eps) · gain + bias`, mean and population variance over a row
 /// (Ba, Kiros & Hinton 2016).
 ///
-/// Inputs `x [N, D]`, `gain [D]`, and `bias [D]` when `bias`. Outputs `y [N, D]`, and for the derivative
-/// `mean [N]`, `rstd [N]`.
+/// Inputs `x [N, D]`, `gain [D]`, and `bias [D]` when `bias`. Outputs `y [N, D]`, and for the
+/// derivative `mean [N]`, `rstd [N]`.
 ///
 /// C1 `gain` has one value a column. C2 `bias` too. C3 `eps > 0`.
 ///

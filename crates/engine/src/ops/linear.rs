@@ -55,8 +55,8 @@ impl WeightLayout {
 ///
 /// Inputs `x [N, I]`, `w [O, I]` or `[I, O]`, and `b [O]` when `bias`. Output `y [N, O]`.
 ///
-/// C1 `w` has two dimensions. C2 the width of `x` is the weight's number of inputs. C3 `b` has one value an
-/// output.
+/// C1 `w` has two dimensions. C2 the width of `x` is the weight's number of inputs. C3 `b` has one
+/// value an output.
 ///
 /// Derivative: `dx = dy·W`, `dW += dyᵀ·x` (transposed for `[I, O]`), `db += Σ_rows dy`.
 #[derive(Clone, Copy, Debug)]

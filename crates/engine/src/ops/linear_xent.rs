@@ -8,21 +8,22 @@ use crate::op::{Cost, Cx, Grad, Op, Room, Saves, Vjp};
 use crate::shape::{DType, Dim, Elem, Extent, Shape, ShapeError, Ty};
 use crate::table::{Buf, Operand, Target, XentSpec};
 
-/// Cross-entropy of `logits = x·Wᵀ` (or `x·W`) against `targets`, computed for a chunk of rows at a time:
-/// a `[N, V]` matrix never exists.
+/// Cross-entropy of `logits = x·Wᵀ` (or `x·W`) against `targets`, computed for a chunk of rows at a
+/// time: a `[N, V]` matrix never exists.
 ///
-/// Inputs `x [N, D]`, `w [V, D]` or `[D, V]`, `targets [N]` in `[0, V)` or −100 for rows that do not count.
-/// Outputs `loss [N]` in nats (0 where not counted) and, when `rank`, `rank [N]`: how many logits are larger
-/// than the target's, −1 where not counted.
+/// Inputs `x [N, D]`, `w [V, D]` or `[D, V]`, `targets [N]` in `[0, V)` or −100 for rows that do
+/// not count. Outputs `loss [N]` in nats (0 where not counted) and, when `rank`, `rank [N]`: how
+/// many logits are larger than the target's, −1 where not counted.
 ///
 /// With `lse = log Σ exp(logits)`, smoothing `ε` and z-loss weight `ζ`, a row's loss is
 /// `(1 − ε)·(lse − logit_target) + ε·(lse − mean(logits)) + ζ·lse²`.
 ///
-/// C1 the weight's inputs are the columns of `x`. C2 targets are one index a row. C3 `0 ≤ ε < 1`, `ζ ≥ 0`.
+/// C1 the weight's inputs are the columns of `x`. C2 targets are one index a row. C3 `0 ≤ ε < 1`,
+/// `ζ ≥ 0`.
 ///
 /// Derivative of the sum of all rows, with `p = softmax(logits)` and `q = (1 − ε)·onehot + ε/V`:
-/// `dlogits = (1 + 2ζ·lse)·p − q`, `dx = dlogits·W`, `dW += dlogitsᵀ·x`. Loss and derivative come from one
-/// pass over the logits, so training computes both in the derivative call.
+/// `dlogits = (1 + 2ζ·lse)·p − q`, `dx = dlogits·W`, `dW += dlogitsᵀ·x`. Loss and derivative come
+/// from one pass over the logits, so training computes both in the derivative call.
 #[derive(Clone, Copy, Debug)]
 pub struct LinearXent {
     /// Layout of the weight.
@@ -41,8 +42,8 @@ impl LinearXent {
         self.layout.in_out(w).1
     }
 
-    /// Rows of a chunk: a function of vocabulary and type alone, since it decides the order of summation
-    /// of the weight's gradient.
+    /// Rows of a chunk: a function of vocabulary and type alone, since it decides the order of
+    /// summation of the weight's gradient.
     fn chunk(vocabulary: usize, float: DType) -> usize {
         let rows = CHUNK_BYTES / (vocabulary * float.bytes());
         (rows / 32 * 32).clamp(32, 512)

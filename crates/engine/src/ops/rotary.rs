@@ -7,8 +7,8 @@ use crate::op::{Cost, Cx, Grad, Op, Room, Saves, Vjp};
 use crate::shape::{Dim, Extent, Shape, ShapeError, Ty};
 use crate::table::{Buf, RopeStyle};
 
-/// Rotates pairs of each head by an angle that grows with the position (Su et al. 2021). The pairs are
-/// `(i, i + K/2)` in the rotate-half style of Llama and `(2i, 2i + 1)` in the interleaved one.
+/// Rotates pairs of each head by an angle that grows with the position (Su et al. 2021). The pairs
+/// are `(i, i + K/2)` in the rotate-half style of Llama and `(2i, 2i + 1)` in the interleaved one.
 ///
 /// Inputs `x [N, H·K]`, `cos [P, K/2]`, `sin [P, K/2]`, `positions [N]` with values below `P`.
 /// Output `y [N, H·K]`.

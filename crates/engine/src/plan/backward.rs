@@ -1,5 +1,5 @@
-//! The backward pass of a plan: derivatives in reverse, gradients handed on without copies where that is
-//! safe, and blocks computed again where the options ask for it.
+//! The backward pass of a plan: derivatives in reverse, gradients handed on without copies where
+//! that is safe, and blocks computed again where the options ask for it.
 
 use super::{Call, Content, Planner, Recompute, SlotId};
 use crate::graph::{Graph, NodeId, Origin, ValueId};
@@ -196,7 +196,8 @@ impl Planner<'_> {
         }
     }
 
-    /// Where the gradient of a value goes: added to what another consumer left, or to a fresh buffer.
+    /// Where the gradient of a value goes: added to what another consumer left, or to a fresh
+    /// buffer.
     fn grad_target(&mut self, v: ValueId) -> (SlotId, bool) {
         if let Origin::Param(p) = self.graph.value(v).origin {
             let slot = self.param_grads[p.0 as usize].expect("frozen parameters need no gradient");
@@ -241,8 +242,8 @@ impl Planner<'_> {
         });
     }
 
-    /// Which inputs take over the gradient buffer of the output: one that owns it from now on, and one
-    /// that only reads it.
+    /// Which inputs take over the gradient buffer of the output: one that owns it from now on, and
+    /// one that only reads it.
     fn takers(&self, node: NodeId, inputs: &[ValueId]) -> (Option<ValueId>, Option<ValueId>) {
         let is_free = |v: &ValueId| {
             self.grad[v.0 as usize].is_none()
@@ -257,8 +258,8 @@ impl Planner<'_> {
         }
     }
 
-    /// Whether `reader` may share the gradient buffer that `owner` takes over at `node`: it is read for the
-    /// last time before anything is added for the owner.
+    /// Whether `reader` may share the gradient buffer that `owner` takes over at `node`: it is read
+    /// for the last time before anything is added for the owner.
     fn may_read_along(&self, owner: ValueId, reader: ValueId, node: NodeId) -> bool {
         let producer = |v: ValueId| match self.graph.value(v).origin {
             Origin::Node(p, _) => Some(p),

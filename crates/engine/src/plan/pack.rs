@@ -136,8 +136,8 @@ impl Planner<'_> {
         end
     }
 
-    /// Greedy by size: the largest buffers first, each at the lowest offset that is free while it lives
-    /// (Pisarchyk & Lee 2020, "Efficient memory management for deep neural net inference").
+    /// Greedy by size: the largest buffers first, each at the lowest offset that is free while it
+    /// lives (Pisarchyk & Lee 2020, "Efficient memory management for deep neural net inference").
     fn place_transient(&mut self, base: usize) -> usize {
         let mut order: Vec<usize> = (0..self.slots.len())
             .filter(|&i| !self.slots[i].content.is_persistent() && self.slots[i].shares.is_none())

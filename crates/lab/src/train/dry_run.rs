@@ -1,6 +1,8 @@
 //! `--dry-run`: what a run would take, without running it.
 
-use serde_json::json;
+use std::time::Duration;
+
+use serde_json::{Value, json};
 use tenon_base::{Result, units};
 use tenon_data::Batch;
 use tenon_engine::{Executor, plan::Content};
@@ -10,88 +12,173 @@ use crate::cli::Outcome;
 use crate::context::Context;
 use crate::prepare::Prepared;
 
-/// Steps that are timed after one that is not.
+/// Batches that are timed, after one that is not.
 const TIMED: u32 = 2;
 
-/// Plan, memory, tokens, and the time that two real steps promise.
+/// Plan, memory, tokens, and the time that real batches promise.
 pub(super) fn show(
     mut prepared: Prepared,
     exec: &mut Executor,
     context: &Context,
 ) -> Result<Outcome> {
-    let steps = prepared.total_steps();
-    let accumulation = prepared.config.training.gradient_accumulation_steps;
-    let mut batch = Batch::default();
-    let mut tokens = 0;
-    let mut begun = context.clock.elapsed();
-    for i in 0..=TIMED {
-        if i == 1 {
-            begun = context.clock.elapsed();
-            tokens = 0;
+    let pace = Pace::measure(&mut prepared, exec, context);
+    let forecast = Forecast::new(&prepared, exec, pace);
+    Ok(super::answer(
+        context,
+        forecast.text(&prepared),
+        forecast.json(&prepared),
+    ))
+}
+
+/// What a batch of training takes.
+struct Pace {
+    tokens: f64,
+    seconds: f64,
+}
+
+impl Pace {
+    fn measure(prepared: &mut Prepared, exec: &mut Executor, context: &Context) -> Pace {
+        let mut batch = Batch::default();
+        let mut tokens = 0;
+        let mut begun = context.clock.elapsed();
+        for i in 0..=TIMED {
+            if i == 1 {
+                begun = context.clock.elapsed();
+                tokens = 0;
+            }
+            exec.zero_grads();
+            prepared.train.next(&mut batch);
+            feed(exec, &batch.ids, &batch.positions, &batch.cu_seqlens);
+            exec.set_input("targets", &batch.targets);
+            exec.forward();
+            exec.backward();
+            tokens += batch.n_loss_tokens;
         }
-        exec.zero_grads();
-        prepared.train.next(&mut batch);
-        feed(exec, &batch.ids, &batch.positions, &batch.cu_seqlens);
-        exec.set_input("targets", &batch.targets);
-        exec.forward();
-        exec.backward();
-        tokens += batch.n_loss_tokens;
+        let seconds = (context.clock.elapsed() - begun).as_secs_f64();
+        let mean = |sum: f64| sum / f64::from(TIMED);
+        Pace {
+            tokens: mean(tokens as f64),
+            seconds: mean(seconds),
+        }
     }
-    let batch_seconds = (context.clock.elapsed() - begun).as_secs_f64() / f64::from(TIMED);
-    let seconds = batch_seconds * accumulation as f64 * steps as f64;
-    let plan = exec.plan();
-    let of = |filter: fn(&Content) -> bool| plan.bytes_of(filter);
-    let weights = of(|c| matches!(c, Content::Param(_)));
-    let gradients = of(|c| matches!(c, Content::ParamGrad(_)));
-    let moments = of(|c| matches!(c, Content::Moment(..)));
-    let peak = exec.peak_bytes();
-    let rest = peak - weights - gradients - moments;
-    let flops = exec.graph().forward_flops(exec.extent()) / exec.extent().tokens.max(1) as f64;
-    let n_params = exec.graph().n_params();
-    let facts = &prepared.facts;
-    let size = |bytes: usize| units::bytes(bytes as u64);
-    let time = units::duration(std::time::Duration::from_secs_f64(seconds));
-    let text = format!(
-        "{yaml}\n\
-         parameters   {params}\n\
-         data         {train} tokens to train on, {validation} to validate\n\
-         steps        {steps} of {per_step} tokens, {epoch} an epoch\n\
-         memory       {peak} = weights {weights} + gradients {gradients} + moments {moments} \
-         + activations and workspace {rest}\n\
-         FLOPs        {flops} a token forward, {train_flops} a token in training\n\
-         time         about {time} ({millis:.0} ms a batch, timed over {TIMED})\n",
-        yaml = prepared.config.to_yaml(),
-        params = units::count(n_params as u64),
-        train = units::count(facts.train.n_tokens),
-        validation = units::count(facts.validation.n_tokens),
-        per_step = tokens / TIMED as usize * accumulation,
-        epoch = prepared.steps_per_epoch(),
-        peak = size(peak),
-        weights = size(weights),
-        gradients = size(gradients),
-        moments = size(moments),
-        rest = size(rest),
-        flops = units::count(flops as u64),
-        train_flops = units::count((3.0 * flops) as u64),
-        millis = 1e3 * batch_seconds,
-    );
-    let document = json!({
-        "config": prepared.config.to_yaml(),
-        "parameters": n_params,
-        "train_tokens": facts.train.n_tokens,
-        "validation_tokens": facts.validation.n_tokens,
-        "steps": steps,
-        "steps_per_epoch": prepared.steps_per_epoch(),
-        "memory": {
-            "peak_bytes": peak,
-            "weight_bytes": weights,
-            "gradient_bytes": gradients,
-            "moment_bytes": moments,
-            "activation_bytes": rest,
-        },
-        "forward_flops_per_token": flops,
-        "batch_ms": 1e3 * batch_seconds,
-        "estimated_seconds": seconds,
-    });
-    Ok(super::answer(context, text, document))
+}
+
+/// What a whole run would take.
+struct Forecast {
+    n_params: usize,
+    steps: u64,
+    tokens_per_step: f64,
+    weight_bytes: usize,
+    gradient_bytes: usize,
+    moment_bytes: usize,
+    peak_bytes: usize,
+    flops_per_token: f64,
+    batch_seconds: f64,
+    seconds: f64,
+}
+
+impl Forecast {
+    fn new(prepared: &Prepared, exec: &Executor, pace: Pace) -> Forecast {
+        let steps = prepared.total_steps();
+        let batches = prepared.config.training.gradient_accumulation_steps as f64;
+        let plan = exec.plan();
+        let extent = exec.extent();
+        let tokens = extent.tokens.max(1) as f64;
+        Forecast {
+            n_params: exec.graph().n_params(),
+            steps,
+            tokens_per_step: pace.tokens * batches,
+            weight_bytes: plan.bytes_of(|c| matches!(c, Content::Param(_))),
+            gradient_bytes: plan.bytes_of(|c| matches!(c, Content::ParamGrad(_))),
+            moment_bytes: plan.bytes_of(|c| matches!(c, Content::Moment(..))),
+            peak_bytes: exec.peak_bytes(),
+            flops_per_token: exec.graph().forward_flops(extent) / tokens,
+            batch_seconds: pace.seconds,
+            seconds: pace.seconds * batches * steps as f64,
+        }
+    }
+
+    /// Activations and workspace.
+    fn other_bytes(&self) -> usize {
+        self.peak_bytes - self.weight_bytes - self.gradient_bytes - self.moment_bytes
+    }
+
+    fn text(&self, prepared: &Prepared) -> String {
+        let size = |bytes: usize| units::bytes(bytes as u64);
+        let count = |n: f64| units::count(n as u64);
+        let facts = &prepared.facts;
+        let lines = [
+            ("parameters", count(self.n_params as f64)),
+            (
+                "data",
+                format!(
+                    "{} tokens to train on, {} to validate",
+                    units::count(facts.train.n_tokens),
+                    units::count(facts.validation.n_tokens)
+                ),
+            ),
+            (
+                "steps",
+                format!(
+                    "{} of {} tokens, {} an epoch",
+                    self.steps,
+                    self.tokens_per_step.round(),
+                    prepared.steps_per_epoch()
+                ),
+            ),
+            (
+                "memory",
+                format!(
+                    "{} = weights {} + gradients {} + moments {} + activations and workspace {}",
+                    size(self.peak_bytes),
+                    size(self.weight_bytes),
+                    size(self.gradient_bytes),
+                    size(self.moment_bytes),
+                    size(self.other_bytes())
+                ),
+            ),
+            (
+                "FLOPs",
+                format!(
+                    "{} a token forward, {} a token in training",
+                    count(self.flops_per_token),
+                    count(3.0 * self.flops_per_token)
+                ),
+            ),
+            (
+                "time",
+                format!(
+                    "about {} ({:.0} ms a batch, timed over {TIMED})",
+                    units::duration(Duration::from_secs_f64(self.seconds)),
+                    1e3 * self.batch_seconds
+                ),
+            ),
+        ];
+        let table: String = lines
+            .iter()
+            .map(|(name, value)| format!("{name:<12} {value}\n"))
+            .collect();
+        format!("{}\n{table}", prepared.config.to_yaml())
+    }
+
+    fn json(&self, prepared: &Prepared) -> Value {
+        json!({
+            "config": prepared.config.to_json(),
+            "parameters": self.n_params,
+            "train_tokens": prepared.facts.train.n_tokens,
+            "validation_tokens": prepared.facts.validation.n_tokens,
+            "steps": self.steps,
+            "steps_per_epoch": prepared.steps_per_epoch(),
+            "memory": {
+                "peak_bytes": self.peak_bytes,
+                "weight_bytes": self.weight_bytes,
+                "gradient_bytes": self.gradient_bytes,
+                "moment_bytes": self.moment_bytes,
+                "other_bytes": self.other_bytes(),
+            },
+            "forward_flops_per_token": self.flops_per_token,
+            "batch_ms": 1e3 * self.batch_seconds,
+            "estimated_seconds": self.seconds,
+        })
+    }
 }

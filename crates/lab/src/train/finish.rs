@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tenon_base::{Result, hash, units};
 use tenon_engine::cpu::Cpu;
 use tenon_eval::{Flow, Generator, Sampling};
@@ -16,6 +16,7 @@ use crate::plots::{self, PlotFacts};
 use crate::prepare::Prepared;
 use crate::report::{self, ReportFacts, Sample};
 
+use super::RunFolder;
 use super::record::Recorder;
 use super::store::HubStore;
 
@@ -38,15 +39,45 @@ pub(super) fn finish(
     let weights = store.load(disk, &checkpoints.path(best_step).join(MODEL_FOLDER))?;
     store.save(disk, &folder.model(), &weights)?;
     let samples = samples(&prepared, &weights, context)?;
-    let rows = recorder.log.rows().to_vec();
+    let plots = draw(&prepared, &recorder, context)?;
+    recorder.done()?;
+    let end = End {
+        prepared: &prepared,
+        trained: &trained,
+        samples: &samples,
+        peak_bytes,
+    };
+    write_report(&end, &recorder, &plots, context)?;
+    note_artifacts(&mut recorder, &plots, context)?;
+    let text = summary(&end, best_step, &folder.path, recorder.mean_pace());
+    Ok(super::answer(context, text, document(&end, &folder)))
+}
+
+/// What there is to tell at the end.
+struct End<'a> {
+    prepared: &'a Prepared,
+    trained: &'a Trained,
+    samples: &'a [Sample],
+    peak_bytes: usize,
+}
+
+fn draw(prepared: &Prepared, recorder: &Recorder<'_>, context: &Context) -> Result<Vec<PathBuf>> {
     let facts = PlotFacts {
         run: &prepared.config.experiment_name,
         corpus_entropy: prepared.facts.loss_floor,
         max_grad_norm: prepared.config.training.max_grad_norm,
     };
-    let plots = plots::draw(&rows, &facts, disk, &folder.plots())?;
-    recorder.done()?;
-    let tokens_per_second = recorder.mean_pace();
+    let folder = recorder.folder().plots();
+    plots::draw(recorder.log.rows(), &facts, context.disk.as_ref(), &folder)
+}
+
+fn write_report(
+    end: &End<'_>,
+    recorder: &Recorder<'_>,
+    plots: &[PathBuf],
+    context: &Context,
+) -> Result<()> {
+    let folder = recorder.folder();
     let relative = |path: &PathBuf| {
         path.strip_prefix(&folder.path)
             .unwrap_or(path)
@@ -55,45 +86,40 @@ pub(super) fn finish(
     };
     let facts = ReportFacts {
         run: recorder.store.run_by_id(recorder.run)?,
-        seconds: Some(trained.state.seconds),
-        config: config_lines(&prepared),
-        model: model_lines(&prepared, peak_bytes),
-        data: data_lines(&prepared),
+        seconds: Some(end.trained.state.seconds),
+        config: config_lines(end.prepared),
+        model: model_lines(end.prepared, end.peak_bytes),
+        data: data_lines(end.prepared),
         summaries: recorder.store.summaries(recorder.run)?,
-        tokens: Some(trained.state.tokens),
-        tokens_per_second,
+        tokens: Some(end.trained.state.tokens),
+        tokens_per_second: recorder.mean_pace(),
         plots: plots.iter().map(relative).collect(),
-        samples: samples.clone(),
+        samples: end.samples.to_vec(),
         inputs: recorder.store.lineage(recorder.run)?.inputs,
         config_path: Some(folder.config().display().to_string()),
     };
-    disk.write_atomic(&folder.report(), report::render(&facts).as_bytes())?;
-    note_artifacts(&mut recorder, &plots, context)?;
-    let text = summary(
-        &prepared,
-        &trained,
-        best_step,
-        &samples,
-        &folder.path,
-        tokens_per_second,
-    );
-    let document = json!({
-        "run": prepared.config.experiment_name,
-        "ending": match trained.ending { Ending::Stopped => "stopped early", _ => "finished" },
-        "steps": trained.state.step,
-        "tokens": trained.state.tokens,
-        "seconds": trained.state.seconds,
-        "best": trained.state.best.map(|(step, loss)| json!({"step": step, "loss": loss})),
-        "loss_floor": prepared.facts.loss_floor,
-        "peak_bytes": peak_bytes,
+    context
+        .disk
+        .write_atomic(&folder.report(), report::render(&facts).as_bytes())
+}
+
+fn document(end: &End<'_>, folder: &RunFolder) -> Value {
+    let state = &end.trained.state;
+    let sample = |s: &Sample| json!({ "prompt": s.prompt, "text": s.continuation });
+    json!({
+        "run": end.prepared.config.experiment_name,
+        "ending": match end.trained.ending { Ending::Stopped => "stopped early", _ => "finished" },
+        "steps": state.step,
+        "tokens": state.tokens,
+        "seconds": state.seconds,
+        "best": state.best.map(|(step, loss)| json!({"step": step, "loss": loss})),
+        "loss_floor": end.prepared.facts.loss_floor,
+        "peak_bytes": end.peak_bytes,
         "folder": folder.path.display().to_string(),
         "model": folder.model().display().to_string(),
         "report": folder.report().display().to_string(),
-        "samples": samples.iter().map(|s| json!({
-            "prompt": s.prompt, "text": s.continuation,
-        })).collect::<Vec<_>>(),
-    });
-    Ok(super::answer(context, text, document))
+        "samples": end.samples.iter().map(sample).collect::<Vec<_>>(),
+    })
 }
 
 /// What the model writes after the configured prompts.
@@ -233,16 +259,15 @@ fn note_artifacts(recorder: &mut Recorder<'_>, plots: &[PathBuf], context: &Cont
     Ok(())
 }
 
-fn summary(
-    prepared: &Prepared,
-    trained: &Trained,
-    best_step: u64,
-    samples: &[Sample],
-    folder: &Path,
-    tokens_per_second: Option<f64>,
-) -> String {
+fn summary(end: &End<'_>, best_step: u64, folder: &Path, pace: Option<f64>) -> String {
+    let End {
+        prepared,
+        trained,
+        samples,
+        ..
+    } = end;
     let mut text = String::new();
-    for sample in samples {
+    for sample in *samples {
         text += &format!("> {}{}\n\n", sample.prompt, sample.continuation.trim_end());
     }
     let state = &trained.state;
@@ -258,7 +283,7 @@ fn summary(
         "{name}: {how} {} steps, {tokens} tokens in {time}",
         state.step
     );
-    if let Some(pace) = tokens_per_second {
+    if let Some(pace) = pace {
         text += &format!(" ({} tokens/s)", units::count(pace as u64));
     }
     if let Some((_, loss)) = state.best {

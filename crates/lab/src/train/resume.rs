@@ -127,7 +127,8 @@ fn check_same_run(folder: &RunFolder, config: &Config, context: &Context) -> Res
         let under = |k: &str| key == k || key.starts_with(&format!("{k}."));
         MAY_CHANGE.iter().any(|k| under(k))
     };
-    // What the first start settled (vocabulary, length) is not in a configuration that has not been.
+    // What the first start settled (vocabulary, length) is not in a configuration that has not
+    // been.
     let differs = |key: &&String| now.get(*key).is_some_and(|v| Some(v) != before.get(*key));
     let changed: Vec<&String> = now.keys().filter(differs).collect();
     if let Some(key) = changed.iter().find(|key| !may_change(key)) {

@@ -1,5 +1,6 @@
-//! `custom_transformer`: post-norm blocks, erf GELU, no biases in the linear maps, learned positions, untied
-//! head; all weights multiply from the right and are stacked over the blocks in checkpoints.
+//! `custom_transformer`: post-norm blocks, erf GELU, no biases in the linear maps, learned
+//! positions, untied head; all weights multiply from the right and are stacked over the blocks in
+//! checkpoints.
 
 use crate::checkpoint::mapping::{Layout, Rule, Table};
 use crate::net::{Net, Outputs, Weight};

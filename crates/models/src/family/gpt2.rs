@@ -1,4 +1,5 @@
-//! GPT-2 (Radford et al. 2019): pre-norm blocks, learned positions, biases everywhere, weights `[in, out]`.
+//! GPT-2 (Radford et al. 2019): pre-norm blocks, learned positions, biases everywhere, weights
+//! `[in, out]`.
 
 use crate::checkpoint::mapping::{Drop, Layout, Rule, Table, When};
 use crate::net::{Net, Outputs, Weight};
@@ -8,8 +9,8 @@ use tenon_engine::ops::WeightLayout;
 use tenon_engine::table::{Activation, AttentionDims};
 use tenon_engine::{Graph, Init};
 
-/// Builds the graph. Fresh weights are normal with the spec's standard deviation, those that end a residual
-/// branch scaled by `1/√(2·layers)`, as the reference does.
+/// Builds the graph. Fresh weights are normal with the spec's standard deviation, those that end a
+/// residual branch scaled by `1/√(2·layers)`, as the reference does.
 pub(super) fn graph(spec: &Gpt2Spec, outputs: &Outputs) -> Graph {
     let &Gpt2Spec {
         d_model: d,

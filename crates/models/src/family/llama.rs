@@ -1,4 +1,5 @@
-//! Llama (Touvron et al. 2023): pre-norm blocks with RMS norms, rotary positions, grouped queries, SwiGLU.
+//! Llama (Touvron et al. 2023): pre-norm blocks with RMS norms, rotary positions, grouped queries,
+//! SwiGLU.
 
 use crate::checkpoint::mapping::{Drop, Layout, Rule, Table, When};
 use crate::net::{Net, Outputs, Weight};

@@ -1,4 +1,5 @@
-//! What the loop does beside stepping: clipping, accumulation, skipping, stopping, keeping checkpoints.
+//! What the loop does beside stepping: clipping, accumulation, skipping, stopping, keeping
+//! checkpoints.
 
 use crate::common::{Left, Options, PlainStore, executor, loader, run, settings};
 use tenon_base::files::RealDisk;
@@ -85,8 +86,8 @@ fn only_the_latest_and_the_best_checkpoints_stay() {
     assert!(steps.len() <= 3, "{steps:?}");
 }
 
-/// Accumulating two batches gives the gradient of the one batch that holds both, divided by the real number
-/// of tokens and not by the number of batches.
+/// Accumulating two batches gives the gradient of the one batch that holds both, divided by the
+/// real number of tokens and not by the number of batches.
 #[test]
 fn accumulation_divides_by_counted_tokens() {
     let gradient = |batch_size: usize, n: usize| -> Vec<f64> {

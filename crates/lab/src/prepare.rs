@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tenon_base::diag::shown;
 use tenon_base::files::Disk;
 use tenon_base::knobs::Environment;
-use tenon_base::{Error, Result};
+use tenon_base::{Error, Result, hash};
 use tenon_data::batch::{Facts, LoaderSpec, Order, Partial};
 use tenon_data::source::{self, Documents, ReadOptions, Rows};
 use tenon_data::split::{self, TrainValidation};
@@ -44,6 +44,8 @@ pub struct Prepared {
 pub struct DataFacts {
     /// Where it came from.
     pub source: String,
+    /// SHA-256 of the texts of both splits, in their order.
+    pub sha256: String,
     /// The tokenizer's name and size.
     pub tokenizer: String,
     /// What training sees.
@@ -108,6 +110,9 @@ pub fn prepare(
         (None, None) => unreachable!("a model is fresh or comes from a folder"),
     };
     config.settle(&spec)?;
+    let train = rows.train.texts().map(|text| ("train", text.as_bytes()));
+    let validation = rows.validation.texts().map(|text| ("validation", text.as_bytes()));
+    let sha256 = hash::sha256_parts(train.chain(validation));
     let tokens = |rows: &Rows| -> Result<Arc<Tokens>> {
         let tokens = Tokens::of_rows(rows, tokenizer.as_ref(), threads)?;
         tokens.check_vocabulary(spec.vocab_size())?;
@@ -126,6 +131,7 @@ pub fn prepare(
     };
     let facts = DataFacts {
         source,
+        sha256,
         tokenizer: format!("{} ({} ids)", tokenizer.spec_name(), tokenizer.vocab_size()),
         train: train.facts(),
         validation: validation.facts(),

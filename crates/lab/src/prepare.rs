@@ -111,7 +111,10 @@ pub fn prepare(
     };
     config.settle(&spec)?;
     let train = rows.train.texts().map(|text| ("train", text.as_bytes()));
-    let validation = rows.validation.texts().map(|text| ("validation", text.as_bytes()));
+    let validation = rows
+        .validation
+        .texts()
+        .map(|text| ("validation", text.as_bytes()));
     let sha256 = hash::sha256_parts(train.chain(validation));
     let tokens = |rows: &Rows| -> Result<Arc<Tokens>> {
         let tokens = Tokens::of_rows(rows, tokenizer.as_ref(), threads)?;

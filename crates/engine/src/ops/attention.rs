@@ -1,21 +1,12 @@
 //! Attention over packed sequences.
 
-use super::cached_attention::masked_softmax;
+use super::qkv::{AttentionLayout, masked_softmax, split, widths};
 use crate::check::{Case, CaseInput, Entry, Reject};
 use crate::constraint;
 use crate::meaning::{Build, Val};
 use crate::op::{Cost, Cx, Grad, Op, Room, Saves, Vjp};
 use crate::shape::{Dim, Elem, Extent, Shape, ShapeError, Ty};
 use crate::table::{AttentionDims, AttentionIn, Buf};
-
-/// Whether queries, keys and values come as columns of one matrix or as three.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AttentionLayout {
-    /// One input `[N, (H + 2G)·K]`: queries, then keys, then values.
-    Packed,
-    /// Three inputs `q [N, H·K]`, `k [N, G·K]`, `v [N, G·K]`.
-    Separate,
-}
 
 /// `out = softmax(scale·q·kᵀ + mask)·v`, per head, within each sequence (Vaswani et al. 2017),
 /// computed over tiles of keys with an online softmax (Milakov & Gimelshein 2018; Dao 2023): no `T
@@ -39,70 +30,6 @@ pub struct Attention {
     pub layout: AttentionLayout,
     /// Whether a key mask is given.
     pub key_mask: bool,
-}
-
-impl AttentionLayout {
-    /// Number of inputs that hold queries, keys and values.
-    pub(super) fn n_qkv(self) -> usize {
-        if self == AttentionLayout::Packed {
-            1
-        } else {
-            3
-        }
-    }
-
-    /// C1 of both attentions: the inputs' widths fit the heads.
-    pub(super) fn check(self, dims: &AttentionDims, ins: &[&Ty]) -> Result<(), ShapeError> {
-        let [q, k, v] = widths(dims);
-        let wanted = match self {
-            AttentionLayout::Packed => vec![q + k + v],
-            AttentionLayout::Separate => vec![q, k, v],
-        };
-        for (ty, width) in ins.iter().zip(wanted) {
-            constraint!(
-                ty.shape.cols() == width,
-                "C1",
-                "{} instead of rows of {width}",
-                ty.shape
-            );
-        }
-        Ok(())
-    }
-
-    /// Queries, keys and values as handles.
-    pub(super) fn bufs(self, dims: &AttentionDims, at: impl Fn(usize) -> Buf) -> [Buf; 3] {
-        match self {
-            AttentionLayout::Packed => split(dims, at(0)),
-            AttentionLayout::Separate => [at(0), at(1), at(2)],
-        }
-    }
-
-    /// Queries, keys and values in a meaning.
-    pub(super) fn vals(self, dims: &AttentionDims, b: &mut Build, ins: &[Val]) -> [Val; 3] {
-        let [q, k, v] = widths(dims);
-        match self {
-            AttentionLayout::Packed => {
-                [(0, q), (q, k), (q + k, v)].map(|(at, len)| b.slice(ins[0], 1, at, len))
-            }
-            AttentionLayout::Separate => [ins[0], ins[1], ins[2]],
-        }
-    }
-}
-
-/// Widths of queries, keys and values.
-pub(super) fn widths(dims: &AttentionDims) -> [usize; 3] {
-    let kv = dims.n_kv_heads * dims.head_dim;
-    [dims.n_heads * dims.head_dim, kv, kv]
-}
-
-/// Columns of a packed matrix.
-fn split(dims: &AttentionDims, qkv: Buf) -> [Buf; 3] {
-    let [q, k, v] = widths(dims);
-    [
-        qkv.columns(0..q),
-        qkv.columns(q..q + k),
-        qkv.columns(q + k..q + k + v),
-    ]
 }
 
 impl Attention {

@@ -1,6 +1,6 @@
 //! Attention of new tokens over cached keys and values, for generation.
 
-use super::attention::{AttentionLayout, widths};
+use super::qkv::{AttentionLayout, masked_softmax, widths};
 use crate::check::{Case, CaseInput, Entry, Reject};
 use crate::constraint;
 use crate::meaning::{Build, Val};
@@ -180,63 +180,6 @@ impl CachedAttention {
         }
         b.concat(&[old, new], 1)
     }
-}
-
-/// Attention in primitives: `q [N, H·K]`, `k, v [M, G·K]`, `visible [N, M]` of 0 and 1. Returns
-/// `out [N, H·K]` and `lse [N, H]`; rows that see nothing give 0 and −∞.
-pub(super) fn masked_softmax(
-    b: &mut Build,
-    dims: &AttentionDims,
-    qkv: [Val; 3],
-    visible: Val,
-) -> Vec<Val> {
-    let AttentionDims {
-        n_heads,
-        n_kv_heads,
-        head_dim,
-        scale,
-        ..
-    } = *dims;
-    let (n, m) = (b.shape(qkv[0])[0], b.shape(qkv[1])[0]);
-    let heads = |b: &mut Build, x: Val, rows: usize, count: usize| {
-        let x = b.reshape(x, &[rows, count, head_dim]);
-        b.permute(x, &[1, 0, 2])
-    };
-    let q = heads(b, qkv[0], n, n_heads);
-    let group = n_heads / n_kv_heads;
-    let shared = |b: &mut Build, x: Val| {
-        let x = heads(b, x, m, n_kv_heads);
-        let x = b.reshape(x, &[n_kv_heads, 1, m, head_dim]);
-        let x = b.broadcast(x, &[n_kv_heads, group, m, head_dim]);
-        b.reshape(x, &[n_heads, m, head_dim])
-    };
-    let (k, v) = (shared(b, qkv[1]), shared(b, qkv[2]));
-    let k = b.transpose(k);
-    let scores = b.matmul(q, k);
-    let scores = b.scale(scores, scale);
-    let visible = b.reshape(visible, &[1, n, m]);
-    let hidden = b.scalar(f64::NEG_INFINITY);
-    let scores = b.select(visible, scores, hidden);
-    let top = b.max(scores, 2);
-    // A row that sees nothing has maximum −∞; any finite stand-in keeps its exponentials at 0.
-    let lowest = b.scalar(-1e300);
-    let top = b.maximum(top, lowest);
-    let shifted = b.sub(scores, top);
-    let weights = b.exp(shifted);
-    let total = b.sum(weights, 2);
-    let zero = b.scalar(0.0);
-    let one = b.scalar(1.0);
-    let nothing = b.equal(total, zero);
-    let divisor = b.select(nothing, one, total);
-    let weights = b.div(weights, divisor);
-    let out = b.matmul(weights, v);
-    let out = b.permute(out, &[1, 0, 2]);
-    let out = b.reshape(out, &[n, n_heads * head_dim]);
-    let log = b.log(divisor);
-    let lse = b.add(log, top);
-    let lse = b.select(nothing, hidden, lse);
-    let lse = b.reshape(lse, &[n_heads, n]);
-    vec![out, b.transpose(lse)]
 }
 
 pub(super) const ENTRY: Entry = Entry {

@@ -310,7 +310,11 @@ fn note_inputs(store: &mut Store, run: RunId, prepared: &Prepared, args: &TrainA
         config,
         Some(hash::sha256(text.as_bytes())),
     )?;
-    note(InputKind::Data, prepared.facts.source.clone(), Some(prepared.facts.sha256.clone()))?;
+    note(
+        InputKind::Data,
+        prepared.facts.source.clone(),
+        Some(prepared.facts.sha256.clone()),
+    )?;
     if let ModelOrigin::From(name) = &prepared.config.model.origin {
         note(InputKind::HubModel, name.clone(), None)?;
     }

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Read;
 use std::process::Stdio;
 
-use crate::home::{HOME, changed, fails, golden, shown, tenon, write};
+use crate::home::{HOME, changed, fails, golden, not_a_number, shown, tenon, write};
 
 #[test]
 fn models_that_are_not_there_or_lie_are_told() {
@@ -59,6 +59,17 @@ fn data_that_lies_is_told() {
         "prompt",
     );
     generate("no/such.txt", 4, "no/such.txt");
+}
+
+/// A loss that is no number is judged bad, not reported.
+#[test]
+fn weights_that_are_no_numbers_are_judged_bad() {
+    let broken = not_a_number(&HOME.path().join("runs/tiny/model"));
+    let model = shown(broken.path());
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = write(&folder, "text.txt", "some text");
+    fails(&["eval", &model, "--data", &file], 1, "the loss is NaN");
+    fails(&["generate", &model, "--prompt", "a"], 1, "NaN");
 }
 
 /// The tokenizer may know more ids than the model.

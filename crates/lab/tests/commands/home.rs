@@ -114,3 +114,14 @@ pub(crate) fn changed(from: &Path, name: &str, change: impl Fn(Vec<u8>) -> Vec<u
     }
     copy
 }
+
+/// A copy of a model's folder whose f32 weights are no numbers.
+pub(crate) fn not_a_number(from: &Path) -> TempDir {
+    changed(from, "model.safetensors", |mut bytes| {
+        let start = 8 + u64::from_le_bytes(bytes[..8].try_into().expect("8 bytes")) as usize;
+        for value in bytes[start..].chunks_exact_mut(4) {
+            value.copy_from_slice(&f32::NAN.to_le_bytes());
+        }
+        bytes
+    })
+}

@@ -255,7 +255,7 @@ fn no_split(path: &Path, found: &source::DataFiles, name: &str) -> Error {
 /// Judges the subject on its batches.
 ///
 /// # Errors
-/// As [`judge_loader`].
+/// As [`tenon_eval::judge()`].
 pub fn judge(
     subject: &mut Subject,
     batches_max: Option<usize>,

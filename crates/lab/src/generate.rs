@@ -43,8 +43,8 @@ pub struct Manner {
 /// When it fails, nothing more is written.
 ///
 /// # Errors
-/// `Usage` for a prompt that is too long; `Data` for one that the tokenizer cannot express; whatever
-/// `on_text` fails with.
+/// `Usage` for a prompt that is too long; `Data` for one that the tokenizer cannot express;
+/// whatever `on_text` fails with.
 pub fn continue_prompts(
     (spec, weights): (&Spec, &Weights),
     tokenizer: &dyn Tokenizer,

@@ -23,8 +23,8 @@ use crate::table;
 #[command(after_long_help = "Examples:\n  \
     tenon eval runs/quickstart\n  \
     tenon eval runs/quickstart --data held_out.jsonl --text-column body --json\n\n\
-    A run's model reads data in the layout of its run. Of a model without a run, documents are laid\n\
-    end to end, each seeing itself alone, so that every token counts.")]
+    A run's model reads data in the layout of its run. Of a model without a run, documents are\n\
+    laid end to end, each seeing itself alone, so that every token counts.")]
 pub struct EvalArgs {
     /// Which model
     #[command(flatten)]

@@ -1,0 +1,9 @@
+//! The commands around a trained model, through the program: a small run, and the small models that
+//! the families are proved with.
+
+mod eval;
+mod facts;
+mod failures;
+mod generate;
+mod home;
+mod predict;

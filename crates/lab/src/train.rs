@@ -85,8 +85,8 @@ impl RunFolder {
 /// Does what `tenon train` asks for.
 ///
 /// # Errors
-/// `Usage` for the configuration or a name that is taken, `Data`, `Io`, `Judged` when training was given up
-/// because it was not finite, `Interrupted` after Ctrl-C.
+/// `Usage` for the configuration or a name that is taken, `Data`, `Io`, `Judged` when training was
+/// given up because it was not finite, `Interrupted` after Ctrl-C.
 pub fn run(args: &TrainArgs, context: &Context) -> Result<Outcome> {
     let config = read_config(args, context)?;
     let folder = RunFolder::new(&args.runs, &config.experiment_name);

@@ -12,6 +12,10 @@ pub trait Clock: Send + Sync + fmt::Debug {
     /// Time since the clock was made; never goes backwards.
     fn elapsed(&self) -> Duration;
 
+    /// Processor time of the program, user and system, all threads together; `None` where the
+    /// system does not tell it.
+    fn processor_time(&self) -> Option<Duration>;
+
     /// Wall time as RFC 3339 in UTC with milliseconds, `2026-03-01T12:00:00.000Z`.
     fn utc_rfc3339(&self) -> String {
         rfc3339(self.unix_ms())
@@ -53,6 +57,17 @@ impl Clock for RealClock {
     fn elapsed(&self) -> Duration {
         self.start.elapsed()
     }
+
+    #[cfg(unix)]
+    fn processor_time(&self) -> Option<Duration> {
+        let clock = nix::time::ClockId::CLOCK_PROCESS_CPUTIME_ID;
+        nix::time::clock_gettime(clock).ok().map(Duration::from)
+    }
+
+    #[cfg(not(unix))]
+    fn processor_time(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// A clock that stands still until told to advance; for tests and reproducible documents.
@@ -86,6 +101,11 @@ impl Clock for FixedClock {
     fn elapsed(&self) -> Duration {
         Duration::from_millis(self.passed_ms.load(Ordering::Relaxed))
     }
+
+    /// As if one thread had worked all the time.
+    fn processor_time(&self) -> Option<Duration> {
+        Some(self.elapsed())
+    }
 }
 
 #[cfg(test)]
@@ -114,5 +134,15 @@ mod tests {
         assert!(clock.unix_ms() > 1_700_000_000_000);
         let first = clock.elapsed();
         assert!(clock.elapsed() >= first);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn work_takes_processor_time() {
+        let clock = RealClock::start();
+        let before = clock.processor_time().expect("this system tells it");
+        let work: f64 = (0..1_000_000).map(|i| f64::from(i).sqrt()).sum();
+        assert!(work > 0.0);
+        assert!(clock.processor_time() > Some(before));
     }
 }

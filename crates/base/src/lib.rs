@@ -9,6 +9,7 @@ pub mod files;
 pub mod hash;
 pub mod knobs;
 pub mod limits;
+pub mod memory;
 pub mod rng;
 pub mod suggest;
 pub mod units;

@@ -1,8 +1,11 @@
 //! The executor: a loop over the plan.
 
+mod step;
+
+pub use step::{CallInfo, Pass};
+
 use crate::graph::{Graph, Origin, ParamId, ValueId};
-use crate::op::{Cx, Vjp};
-use crate::plan::{Call, Content, Plan, PlanOptions, Slot, SlotId};
+use crate::plan::{Content, Plan, PlanOptions, Slot, SlotId};
 use crate::shape::{DType, Extent};
 use crate::table::{AdamW, Buf, Kernels, Sgd, Target};
 use std::sync::Arc;
@@ -208,86 +211,6 @@ impl Executor {
     pub fn set_float_input(&mut self, name: &str, values: &[f64]) {
         let slot = find(&self.plan().inputs, name).unwrap_or_else(|| panic!("no input {name}"));
         self.write(self.active_buf(slot), values);
-    }
-
-    /// Runs the forward pass. In training the loss node waits for [`Executor::backward`].
-    pub fn forward(&mut self) {
-        self.run(0, self.plan().backward_from);
-    }
-
-    /// Runs the backward pass; gradients are added to those that are there.
-    pub fn backward(&mut self) {
-        self.run(self.plan().backward_from, self.plan().calls.len());
-    }
-
-    fn run(&mut self, from: usize, to: usize) {
-        for t in from..to {
-            self.call(t);
-        }
-    }
-
-    fn call(&mut self, t: usize) {
-        let (Program { graph, plan }, extent) = (&self.programs[self.active], self.extent);
-        let buf = |s: SlotId| plan.buf(s, extent);
-        match &plan.calls[t] {
-            Call::Forward {
-                node,
-                ins,
-                outs,
-                scratch,
-            } => {
-                refill(&mut self.ins, ins.iter().map(|&s| buf(s)));
-                refill(&mut self.outs, outs.iter().map(|&s| buf(s)));
-                let scratch = scratch_buf(plan, *scratch);
-                let mut cx = Cx {
-                    k: self.device.as_mut(),
-                    scratch,
-                    key: self.key,
-                };
-                graph.node(*node).op.forward(&mut cx, &self.ins, &self.outs);
-            }
-            Call::Vjp {
-                node,
-                dy,
-                ins,
-                outs,
-                dx,
-                scratch,
-            } => {
-                for (list, slots) in self.maybe.iter_mut().zip([dy, ins, outs]) {
-                    refill(list, slots.iter().map(|s| s.map(buf)));
-                }
-                let target = |&(s, accumulate): &(SlotId, bool)| Target {
-                    buf: buf(s),
-                    accumulate,
-                };
-                refill(&mut self.targets, dx.iter().map(|d| d.as_ref().map(target)));
-                let scratch = scratch_buf(plan, *scratch);
-                let mut cx = Cx {
-                    k: self.device.as_mut(),
-                    scratch,
-                    key: self.key,
-                };
-                let [dy, ins, outs] = &self.maybe;
-                let call = Vjp {
-                    dy,
-                    ins,
-                    outs,
-                    dx: &self.targets,
-                };
-                graph.node(*node).op.vjp(&mut cx, &call);
-            }
-            Call::PassGrad {
-                from,
-                to,
-                accumulate: true,
-            } => self.device.add_assign(buf(*from), buf(*to)),
-            Call::PassGrad {
-                from,
-                to,
-                accumulate: false,
-            } => self.device.copy(buf(*from), buf(*to)),
-        }
     }
 
     /// Sum of the loss over the rows of the last run.
@@ -532,17 +455,4 @@ fn words<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; N]> {
 
 fn find(list: &[(String, SlotId)], name: &str) -> Option<SlotId> {
     list.iter().find(|(n, _)| n == name).map(|&(_, s)| s)
-}
-
-fn refill<T>(list: &mut Vec<T>, items: impl Iterator<Item = T>) {
-    list.clear();
-    list.extend(items);
-}
-
-/// Scratch has its full size whatever the extent.
-fn scratch_buf(plan: &Plan, slot: Option<SlotId>) -> Buf {
-    match slot {
-        Some(s) => plan.buf(s, plan.options.capacity),
-        None => Buf::matrix(0, plan.options.float, 0, 0),
-    }
 }

@@ -21,7 +21,7 @@ pub mod plan;
 pub mod shape;
 pub mod table;
 
-pub use exec::{Executor, LossSum};
+pub use exec::{CallInfo, Executor, LossSum, Pass};
 pub use graph::{Const, Graph, GraphBuilder, Init, NodeId, ParamId, Role, ValueId};
 pub use op::{Cost, Grad, Op, Saves};
 pub use plan::{Plan, PlanOptions, Recompute};

@@ -1,6 +1,7 @@
 //! The command line: one file per command with its arguments, and the way from arguments to an exit
 //! code.
 
+pub mod bench;
 pub mod edge;
 pub mod eval;
 pub mod explain;
@@ -59,6 +60,8 @@ pub enum Command {
     Inspect(inspect::InspectArgs),
     /// Prove a model's derivatives in 64 bits on the model itself
     Gradcheck(gradcheck::GradcheckArgs),
+    /// Measure speed and memory on this machine, beside what the machine allows
+    Bench(bench::BenchArgs),
     /// List, show and compare runs
     Runs(runs::RunsArgs),
     /// Explain configuration, environment, limits, exit codes, metrics or formats
@@ -112,6 +115,7 @@ impl Command {
             Command::Generate(args) => generate::run(args, context),
             Command::Predict(args) => predict::run(args, context),
             Command::Inspect(args) => inspect::run(args, context),
+            Command::Bench(args) => bench::run(args, context),
             Command::Gradcheck(args) => gradcheck::run(args, context),
         }
     }

@@ -42,7 +42,7 @@ impl WeightLayout {
     }
 
     /// Inputs and outputs of a weight of this layout.
-    pub(super) fn in_out(self, w: &Shape) -> (usize, usize) {
+    pub fn in_out(self, w: &Shape) -> (usize, usize) {
         let dims = w.resolve(Extent { tokens: 0, seqs: 0 });
         match self {
             WeightLayout::OutIn => (dims[1], dims[0]),

@@ -42,9 +42,9 @@ impl LinearXent {
         self.layout.in_out(w).1
     }
 
-    /// Rows of a chunk: a function of vocabulary and type alone, since it decides the order of
-    /// summation of the weight's gradient.
-    fn chunk(vocabulary: usize, float: DType) -> usize {
+    /// Most rows whose logits exist at a time: a function of vocabulary and type alone, since it
+    /// decides the order of summation of the weight's gradient.
+    pub fn chunk_rows(vocabulary: usize, float: DType) -> usize {
         let rows = CHUNK_BYTES / (vocabulary * float.bytes());
         (rows / 32 * 32).clamp(32, 512)
     }
@@ -61,7 +61,7 @@ impl LinearXent {
         } else {
             w.cols
         };
-        let chunk = Self::chunk(vocabulary, x.dtype);
+        let chunk = Self::chunk_rows(vocabulary, x.dtype);
         let logits = cx.scratch.columns(0..chunk.min(x.rows) * vocabulary);
         let work = cx.scratch.columns(logits.cols..cx.scratch.cols);
         for start in (0..x.rows).step_by(chunk) {
@@ -120,7 +120,7 @@ impl Op for LinearXent {
 
     fn scratch(&self, ins: &[&Ty], room: &Room<'_>) -> usize {
         let vocabulary = self.vocabulary(&ins[1].shape);
-        let rows = Self::chunk(vocabulary, room.float).min(room.extent.tokens);
+        let rows = Self::chunk_rows(vocabulary, room.float).min(room.extent.tokens);
         rows * vocabulary + room.device.gemm_work_len(room.float)
     }
 

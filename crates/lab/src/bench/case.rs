@@ -1,0 +1,184 @@
+//! What is measured: a named model or that of a configuration, and a batch of random tokens.
+
+use clap::ValueEnum;
+use tenon_base::rng::{Key, Stream};
+use tenon_engine::{DType, Executor, Extent, Recompute};
+use tenon_models::net::feed;
+use tenon_models::spec::{Activation, Gpt2Spec, LlamaSpec, Spec};
+
+use crate::describe::Described;
+use crate::train::settings;
+
+/// Models whose shapes `scripts/torch_train_step.py` has too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum Named {
+    /// GPT-2, 28 M parameters, 92 % of them in a vocabulary of 50,257; 8 sequences of 256
+    #[value(name = "gpt28m")]
+    Gpt28m,
+    /// GPT-2, 26 M parameters with a vocabulary of 512; 4 sequences of 512
+    #[value(name = "gpt26m_smallvocab")]
+    Gpt26mSmallvocab,
+    /// Llama, 52 M parameters with a vocabulary of 32,000; 4 sequences of 256
+    #[value(name = "llama52m")]
+    Llama52m,
+}
+
+/// A model with its batch.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// What it is called in reports.
+    pub name: String,
+    /// The model; its weights are fresh.
+    pub spec: Spec,
+    /// Tokens and sequences of a batch; sequences have one length.
+    pub batch: Extent,
+    /// The type of all floats.
+    pub float: DType,
+    /// Dropout in training.
+    pub dropout: f64,
+    /// What the backward pass computes again.
+    pub recompute: Recompute,
+}
+
+impl Named {
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Named::Gpt28m => "gpt28m",
+            Named::Gpt26mSmallvocab => "gpt26m_smallvocab",
+            Named::Llama52m => "llama52m",
+        }
+    }
+
+    /// The model and its batch.
+    pub fn case(self) -> Case {
+        let (spec, seqs, length) = match self {
+            Named::Gpt28m => (gpt2([50257, 256, 4, 4, 512, 256]), 8, 256),
+            Named::Gpt26mSmallvocab => (gpt2([512, 512, 8, 8, 2048, 512]), 4, 512),
+            Named::Llama52m => (llama([32000, 512, 6, 8, 1376, 256]), 4, 256),
+        };
+        Case {
+            name: self.name().to_owned(),
+            spec,
+            batch: Extent {
+                tokens: seqs * length,
+                seqs,
+            },
+            float: DType::F32,
+            dropout: 0.0,
+            recompute: Recompute::None,
+        }
+    }
+}
+
+/// Vocabulary, width, layers, heads, feed-forward width, context; the head is a matrix of its own.
+fn gpt2([vocab_size, d_model, n_layers, n_heads, d_ffn, n_positions]: [usize; 6]) -> Spec {
+    Spec::Gpt2(Gpt2Spec {
+        vocab_size,
+        n_positions,
+        d_model,
+        n_layers,
+        n_heads,
+        d_ffn,
+        activation: Activation::GeluNew,
+        norm_eps: 1e-5,
+        tie_embeddings: false,
+        bos_id: None,
+        eos_ids: Vec::new(),
+        initializer_range: 0.02,
+    })
+}
+
+/// As [`gpt2`], without grouped heads and biases.
+fn llama([vocab_size, d_model, n_layers, n_heads, d_ffn, max_positions]: [usize; 6]) -> Spec {
+    Spec::Llama(LlamaSpec {
+        vocab_size,
+        max_positions,
+        d_model,
+        n_layers,
+        n_heads,
+        n_kv_heads: n_heads,
+        head_dim: d_model / n_heads,
+        d_ffn,
+        norm_eps: 1e-5,
+        rope_theta: 1e4,
+        tie_embeddings: false,
+        attention_bias: false,
+        mlp_bias: false,
+        bos_id: None,
+        eos_ids: Vec::new(),
+        initializer_range: 0.02,
+    })
+}
+
+impl Case {
+    /// The model and batch of a configuration, or of a model's folder.
+    pub fn of(name: String, described: &Described) -> Case {
+        let training = described.config.as_ref().map(|config| &config.training);
+        Case {
+            name,
+            batch: described.batch(),
+            float: described.float(),
+            dropout: described.dropout(),
+            recompute: training.map_or(Recompute::None, |t| settings::recompute(t.recompute)),
+            spec: described.spec.clone(),
+        }
+    }
+
+    /// Tokens of a sequence.
+    pub fn length(&self) -> usize {
+        self.batch.tokens / self.batch.seqs
+    }
+
+    /// Gives the active graph a batch of random tokens, with random targets where it has a loss.
+    pub fn feed(&self, exec: &mut Executor) {
+        let positions: Vec<i32> = (0..self.batch.tokens)
+            .map(|i| (i % self.length()) as i32)
+            .collect();
+        let bounds: Vec<i32> = (0..=self.batch.seqs)
+            .map(|i| (i * self.length()) as i32)
+            .collect();
+        let ids = random_ids(&self.spec, self.batch.tokens, 0);
+        feed(exec, &ids, &positions, &bounds);
+        if exec.has_input("targets") {
+            exec.set_input("targets", &random_ids(&self.spec, self.batch.tokens, 1));
+        }
+    }
+}
+
+/// The `i`-th row of `n` random ids of the vocabulary, the same in every run.
+pub fn random_ids(spec: &Spec, n: usize, i: u64) -> Vec<i32> {
+    let mut rng = Key::new(0, Stream::Corpus).at(0, i);
+    let vocab_size = spec.vocab_size() as u64;
+    (0..n).map(|_| rng.below(vocab_size) as i32).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tenon_models::net::Outputs;
+
+    #[test]
+    fn named_models_have_the_sizes_of_their_names() {
+        let n_params = [28_007_424, 26_010_624, 51_751_424];
+        for (named, n_params) in Named::value_variants().iter().zip(n_params) {
+            let case = named.case();
+            case.spec.validate().unwrap();
+            assert_eq!(case.length(), case.spec.context_len(), "{}", case.name);
+            let graph = case.spec.graph(&Outputs::judging());
+            assert_eq!(graph.n_params(), n_params, "{}", case.name);
+            let on_line = named.to_possible_value().expect("no variant is hidden");
+            assert_eq!(on_line.get_name(), named.name());
+        }
+    }
+
+    #[test]
+    fn random_tokens_are_those_of_the_vocabulary_and_come_again() {
+        let spec = Named::Gpt26mSmallvocab.case().spec;
+        let ids = random_ids(&spec, 5000, 0);
+        assert_eq!(ids, random_ids(&spec, 5000, 0));
+        assert_ne!(ids, random_ids(&spec, 5000, 1));
+        assert_eq!((ids.iter().min(), ids.iter().max()), (Some(&0), Some(&511)));
+    }
+}

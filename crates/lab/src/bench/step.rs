@@ -1,0 +1,340 @@
+//! A step of training, or a forward pass with its loss: how long it takes, where the time goes, and
+//! the time that the machine would allow.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use tenon_base::clock::Clock;
+use tenon_base::memory::peak_resident_bytes;
+use tenon_base::rng::{Key, Stream};
+use tenon_engine::cpu::Cpu;
+use tenon_engine::{Executor, Graph, Pass, PlanOptions};
+use tenon_kernels::{Cx, Pool};
+use tenon_models::net::{LossOptions, Outputs};
+use tenon_models::weights::Weights;
+use tenon_train::{Optimizer, update};
+
+use super::case::Case;
+use super::machine::bandwidth;
+use super::products::{best_rate, of_step};
+use super::{Times, least, median, ms};
+use crate::context::Context;
+
+/// Steps before the first that is watched.
+const WARM_STEPS: usize = 2;
+/// Steps that are watched call by call.
+const OBSERVED_STEPS: usize = 3;
+/// Of the update: how fast it goes does not depend on them.
+const LEARNING_RATE: f64 = 3e-4;
+const ADAMW: Optimizer = Optimizer::AdamW {
+    beta1: 0.9,
+    beta2: 0.95,
+    eps: 1e-8,
+    weight_decay: 0.1,
+};
+/// AdamW reads parameter, gradient and both moments, and writes all but the gradient, which zeroing
+/// writes.
+const WORDS_OF_UPDATE: usize = 8;
+
+/// The program that trains, or the only one.
+const STEP: usize = 0;
+
+/// What one step is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// Gradients set to zero, forward, backward, one update of all parameters by AdamW.
+    Train,
+    /// The forward pass with its loss.
+    Forward,
+}
+
+impl Work {
+    /// The name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Work::Train => "train",
+            Work::Forward => "forward",
+        }
+    }
+}
+
+/// Time of one operator in a step, each call at its best.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OpTime {
+    /// The operator, or `adamw`, or `zero_gradients`.
+    pub op: String,
+    /// In the forward pass.
+    pub forward_ms: f64,
+    /// In the backward pass, or in the update.
+    pub backward_ms: f64,
+    /// Part of the sum of all operators.
+    pub share: f64,
+}
+
+/// What was measured.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepReport {
+    /// Steps.
+    pub step: Times,
+    /// Forward passes with their loss.
+    pub forward: Times,
+    /// The arena's size as planned.
+    pub planned_peak_bytes: usize,
+    /// Most memory that the program has had after the steps; `None` where the system does not tell.
+    pub peak_rss_bytes: Option<u64>,
+    /// Elements of all parameters.
+    pub n_params: usize,
+    /// Floating-point operations of a step.
+    pub flops: f64,
+    /// The best rate of any product of the step alone, in GFLOP/s.
+    pub sgemm_gflops: f64,
+    /// The best rate at which main memory was read, in GB/s.
+    pub bandwidth: f64,
+    /// All operations at the best rate of a product, and the bytes of the update at the best rate
+    /// of main memory: less is hardly possible.
+    pub roofline_ms: f64,
+    /// Operators, the dearest first.
+    pub ops: Vec<OpTime>,
+}
+
+/// Measures `steps` steps of a model.
+pub fn measure(
+    case: &Case,
+    work: Work,
+    steps: NonZeroUsize,
+    threads: NonZeroUsize,
+    context: &Context,
+) -> StepReport {
+    let clock = context.clock.as_ref();
+    let mut bench = Bench::new(case, work, threads, context);
+    let n_params = bench.exec.graph().n_params();
+    let flops = flops(bench.exec.graph(), case, work);
+    let shapes = of_step(
+        bench.exec.graph(),
+        case.batch,
+        case.float,
+        work == Work::Train,
+    );
+    bench.activate(STEP);
+    let step = Times::of(clock, WARM_STEPS, steps.get(), || bench.step());
+    let peak_rss_bytes = peak_resident_bytes(context.disk.as_ref());
+    let ops = bench.observed(clock);
+    let forward = bench.forward_times(clock, steps);
+    let planned_peak_bytes = bench.planned_peak_bytes;
+    drop(bench);
+    let pool = Pool::new(threads.get());
+    let cx = Cx::new(&pool, context.isa);
+    let sgemm_gflops = best_rate(&shapes, case.float, cx, clock).unwrap_or(f64::NAN);
+    let bandwidth = bandwidth(cx, clock);
+    let update_bytes = match work {
+        Work::Train => n_params * WORDS_OF_UPDATE * case.float.bytes(),
+        Work::Forward => 0,
+    };
+    StepReport {
+        roofline_ms: (flops / sgemm_gflops + update_bytes as f64 / bandwidth) / 1e6,
+        step,
+        forward,
+        planned_peak_bytes,
+        peak_rss_bytes,
+        n_params,
+        flops,
+        sgemm_gflops,
+        bandwidth,
+        ops,
+    }
+}
+
+impl StepReport {
+    /// Floating-point operations a second at the median step, in GFLOP/s.
+    pub fn gflops(&self) -> Option<f64> {
+        median(&self.step.wall_ms).map(|step_ms| self.flops / (step_ms * 1e6))
+    }
+}
+
+/// The derivative of a product is two products, so a step has three times the operations of its
+/// forward pass; what is computed again is no work of the model.
+fn flops(graph: &Graph, case: &Case, work: Work) -> f64 {
+    let forward = graph.forward_flops(case.batch);
+    match work {
+        Work::Train => 3.0 * forward,
+        Work::Forward => forward,
+    }
+}
+
+/// A model that takes steps.
+struct Bench<'a> {
+    case: &'a Case,
+    work: Work,
+    exec: Executor,
+    planned_peak_bytes: usize,
+    n_steps: u64,
+}
+
+impl<'a> Bench<'a> {
+    fn new(case: &'a Case, work: Work, threads: NonZeroUsize, context: &Context) -> Bench<'a> {
+        // No more rotary angles than sequences have positions.
+        let spec = case.spec.with_rotary_positions(case.length());
+        let graph = |dropout| {
+            let outputs = Outputs::training(LossOptions::PLAIN, dropout);
+            Arc::new(spec.graph(&outputs))
+        };
+        let judging = (graph(0.0), PlanOptions::inference(case.float, case.batch));
+        let training = PlanOptions {
+            recompute: case.recompute,
+            ..PlanOptions::training(case.float, case.batch, ADAMW.n_moments())
+        };
+        let programs = match work {
+            Work::Train => vec![(graph(case.dropout), training), judging],
+            Work::Forward => vec![judging],
+        };
+        let device = Box::new(Cpu::new(threads.get(), context.isa));
+        let mut exec = Executor::with_programs(programs, device);
+        Weights::init(exec.graph(), case.float, 0).write(&mut exec);
+        Bench {
+            planned_peak_bytes: exec.plan().peak_bytes,
+            case,
+            work,
+            exec,
+            n_steps: 0,
+        }
+    }
+
+    fn activate(&mut self, program: usize) {
+        self.exec.activate(program);
+        self.case.feed(&mut self.exec);
+    }
+
+    fn step(&mut self) {
+        match self.work {
+            Work::Train => {
+                self.begin();
+                self.exec.forward();
+                self.exec.backward();
+                self.update();
+            }
+            Work::Forward => self.exec.forward(),
+        }
+    }
+
+    fn begin(&mut self) {
+        self.n_steps += 1;
+        self.exec
+            .set_key(Key::new(0, Stream::Dropout).words(self.n_steps));
+        self.exec.zero_grads();
+    }
+
+    fn update(&mut self) {
+        let per_token = 1.0 / self.case.batch.tokens as f64;
+        update(
+            &mut self.exec,
+            &ADAMW,
+            LEARNING_RATE,
+            per_token,
+            self.n_steps,
+        );
+    }
+
+    /// Forward passes alone, with the loss and without anything kept for derivatives.
+    fn forward_times(&mut self, clock: &dyn Clock, steps: NonZeroUsize) -> Times {
+        if self.work == Work::Train {
+            self.activate(STEP + 1);
+        }
+        let n = (steps.get() / 2).max(3);
+        Times::of(clock, 1, n, || self.exec.forward())
+    }
+
+    /// Each call of a few steps at its best, so that what else the machine did falls out, summed by
+    /// operator.
+    fn observed(&mut self, clock: &dyn Clock) -> Vec<OpTime> {
+        let mut calls: Vec<CallTimes> = Vec::new();
+        let (mut zeroing, mut updates) = (Times::default(), Times::default());
+        for _ in 0..OBSERVED_STEPS {
+            if self.work == Work::Train {
+                zeroing.add(clock, || self.begin());
+            }
+            let mut before = clock.elapsed();
+            self.exec.step_observed(&mut |call| {
+                let now = clock.elapsed();
+                if calls.len() == call.index {
+                    calls.push(CallTimes {
+                        op: call.operator(),
+                        pass: call.pass,
+                        ms: Vec::with_capacity(OBSERVED_STEPS),
+                    });
+                }
+                calls[call.index].ms.push(ms(now.saturating_sub(before)));
+                before = clock.elapsed();
+            });
+            if self.work == Work::Train {
+                updates.add(clock, || self.update());
+            }
+        }
+        let both = [("zero_gradients", zeroing), ("adamw", updates)];
+        calls.extend(both.map(|(op, times)| CallTimes {
+            op,
+            pass: Pass::Backward,
+            ms: times.wall_ms,
+        }));
+        by_operator(&calls)
+    }
+}
+
+/// Readings of one call of a plan.
+struct CallTimes {
+    op: &'static str,
+    pass: Pass,
+    ms: Vec<f64>,
+}
+
+/// Sums of the best readings, the dearest operator first.
+fn by_operator(calls: &[CallTimes]) -> Vec<OpTime> {
+    let mut sums: BTreeMap<&str, [f64; 2]> = BTreeMap::new();
+    let mut total = 0.0;
+    for call in calls {
+        let Some(best) = least(&call.ms) else {
+            continue;
+        };
+        sums.entry(call.op).or_default()[call.pass as usize] += best;
+        total += best;
+    }
+    let ops = sums
+        .into_iter()
+        .map(|(op, [forward_ms, backward_ms])| OpTime {
+            op: op.to_owned(),
+            forward_ms,
+            backward_ms,
+            share: (forward_ms + backward_ms) / total,
+        });
+    let mut ops: Vec<OpTime> = ops.collect();
+    ops.sort_by(|a, b| b.share.total_cmp(&a.share));
+    ops
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operators_are_summed_over_their_best_calls() {
+        let call = |op, pass, ms: &[f64]| CallTimes {
+            op,
+            pass,
+            ms: ms.to_vec(),
+        };
+        let ops = by_operator(&[
+            call("add", Pass::Forward, &[1.0, 3.0]),
+            call("linear", Pass::Forward, &[9.0, 2.0]),
+            call("linear", Pass::Backward, &[4.0]),
+            call("add", Pass::Forward, &[2.0, 1.0]),
+            call("adamw", Pass::Backward, &[]),
+        ]);
+        let [linear, add] = &ops[..] else {
+            panic!("{ops:?}")
+        };
+        assert_eq!((linear.op.as_str(), add.op.as_str()), ("linear", "add"));
+        assert_eq!((linear.forward_ms, linear.backward_ms), (2.0, 4.0));
+        assert_eq!((add.forward_ms, add.backward_ms), (2.0, 0.0));
+        assert_eq!(linear.share + add.share, 1.0);
+    }
+}

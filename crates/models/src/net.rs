@@ -1,6 +1,6 @@
 //! The block library: what families are assembled from.
 //!
-//! A [`Net`] wraps the engine's builder with the values that every part needs (positions, bounds)
+//! A `Net` wraps the engine's builder with the values that every part needs (positions, bounds)
 //! and with the choices that differ between training, judging and generating.
 
 use tenon_engine::graph::Part;

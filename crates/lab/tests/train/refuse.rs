@@ -1,0 +1,100 @@
+//! Bad input: what is said, the exit code, and that nothing is lost.
+
+use crate::place::{Place, TINY};
+
+#[test]
+fn a_name_that_is_taken_exits_2() {
+    let place = Place::new();
+    place.succeed(&["train", "tiny.yaml"]);
+    let before = place.end("tiny");
+    let (code, said) = place.fail(&["train", "tiny.yaml"]);
+    assert_eq!(code, 2);
+    assert!(
+        said.contains("the name `tiny` is taken") && said.contains("--resume latest"),
+        "{said}"
+    );
+    assert_eq!(place.end("tiny"), before);
+}
+
+#[test]
+fn training_that_is_not_finite_is_given_up_with_exit_1() {
+    let place = Place::new();
+    let (code, said) = place.fail(&[
+        "train",
+        "tiny.yaml",
+        "--set",
+        "training.learning_rate=1e30",
+        "--set",
+        "training.max_nan_count=3",
+        "--set",
+        "training.max_grad_norm=null",
+        "--set",
+        "training.optimizer=sgd",
+        "--set",
+        "training.max_steps=50",
+        "--set",
+        "training.eval_every=null",
+    ]);
+    assert_eq!(code, 1, "{said}");
+    assert!(
+        said.contains("3 steps had a loss or gradient that is not finite"),
+        "{said}"
+    );
+}
+
+#[test]
+fn bad_data_exits_3_and_names_the_place() {
+    let place = Place::new();
+    place.write("empty.txt", "");
+    place.write(
+        "binary.txt",
+        [0x50, 0x4b, 0x03, 0x04, 0x00, 0xff, 0xfe, 0x00],
+    );
+    place.write(
+        "rows.jsonl",
+        "{\"txt\": \"a\", \"id\": \"1\"}\n{\"txt\": \"b\", \"id\": \"2\"}\n",
+    );
+    place.write("broken.jsonl", "{\"text\": \"a\"}\n{\"text\": \n");
+    place.write(
+        "data.yaml",
+        TINY.replace("dataset: corpus", "path: PATH")
+            .replace(", corpus: {bytes: 20000, persons: 3}", ""),
+    );
+    for (file, part) in [
+        ("empty.txt", "empty.txt"),
+        ("binary.txt", "binary.txt"),
+        ("rows.jsonl", "txt"),
+        ("broken.jsonl", "broken.jsonl:2"),
+        ("absent.txt", "absent.txt"),
+    ] {
+        let set = format!("data.path={file}");
+        let (code, said) = place.fail(&["train", "data.yaml", "--set", &set]);
+        let wanted = if file == "absent.txt" { [3, 4] } else { [3, 3] };
+        assert!(wanted.contains(&code), "{file}: {code} {said}");
+        assert!(said.contains(part), "{file}: {said}");
+        assert!(
+            !place.path("runs/tiny").exists(),
+            "{file} left a run behind"
+        );
+    }
+}
+
+#[test]
+fn a_vocabulary_smaller_than_the_ids_exits_2() {
+    let place = Place::new();
+    let (code, said) = place.fail(&["train", "tiny.yaml", "--set", "model.vocab_size=5"]);
+    assert_eq!(code, 2);
+    assert!(
+        said.contains("`model.vocab_size` 5 is less than the tokenizer's"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_exits_4() {
+    let place = Place::new();
+    place.write("file", "not a folder");
+    let (code, said) = place.fail(&["train", "tiny.yaml", "--runs", "file/runs"]);
+    assert_eq!(code, 4, "{said}");
+    assert!(said.contains("file/runs"), "{said}");
+}

@@ -19,7 +19,7 @@ use tenon_models::hub::HubConfig;
 use tenon_models::spec::Spec;
 use tenon_models::weights::Weights;
 
-use crate::config::{Config, DataConfig, DataSource, Dtype, ModelOrigin};
+use crate::config::{Config, DataConfig, DataSource, Dtype, ModelOrigin, TextLayout};
 
 /// A run that could start.
 pub struct Prepared {
@@ -37,6 +37,8 @@ pub struct Prepared {
     pub weights: Weights,
     /// What there is to know about the data.
     pub facts: DataFacts,
+    /// Sentences about data that is hardly used; lower-case fragments.
+    pub notes: Vec<String>,
 }
 
 /// What there is to know about a run's data.
@@ -126,7 +128,9 @@ pub fn prepare(
         let targets = train_tokens.facts().n_tokens + validation_tokens.facts().n_tokens;
         nats / targets as f64
     });
+    let given = train_tokens.facts();
     let (train, validation) = loaders(&config, &spec, train_tokens, validation_tokens)?;
+    let notes = check_use(&config, given, &train)?;
     let dtype = float(config.model.dtype);
     let weights = match &base {
         Some(base) => converted(&base.weights, dtype),
@@ -149,6 +153,7 @@ pub fn prepare(
         validation,
         weights,
         facts,
+        notes,
     })
 }
 
@@ -236,6 +241,32 @@ fn rows(
     }
     let is_whole = data.subset_size.is_none() && data.val_subset_size.is_none();
     Ok((source, rows, entropy.filter(|_| is_whole)))
+}
+
+/// Refuses a warm-up longer than the run, and one long text of which only the beginning would be read;
+/// says how much of the text truncation leaves out.
+fn check_use(config: &Config, given: Facts, train: &Loader) -> Result<Vec<String>> {
+    let training = &config.training;
+    let per_epoch = train
+        .n_batches()
+        .div_ceil(training.gradient_accumulation_steps) as u64;
+    let steps = training.end.steps(per_epoch);
+    let warmup = training.schedule.warmup.steps(steps);
+    if warmup > steps {
+        let message = format!("a warm-up of {warmup} steps in a run of {steps}");
+        let hint = "lower `training.warmup_steps`, or train for more epochs";
+        return Err(Error::usage(message).at("training.warmup_steps").hint(hint));
+    }
+    let (seen, all) = (train.facts().n_tokens, given.n_tokens);
+    if config.data.layout != TextLayout::OnePerRow || 2 * seen > all {
+        return Ok(Vec::new());
+    }
+    let what = format!("only {seen} of {all} training tokens are read: documents are cut");
+    let hint = "set `data.layout: packed`, or `data.documents` to divide the text";
+    match given.n_documents {
+        1 => Err(Error::usage(what).at("data.layout").hint(hint)),
+        _ => Ok(vec![format!("{what}; {hint}")]),
+    }
 }
 
 /// Prompts are written with at the end of a run; one that cannot be written with is refused at its

@@ -96,6 +96,9 @@ pub fn run(args: &TrainArgs, context: &Context) -> Result<Outcome> {
     };
     let disk = context.disk.as_ref();
     let prepared = prepare(config, &context.environment, disk, context.threads)?;
+    for note in &prepared.notes {
+        context.say(&format!("note: {note}"));
+    }
     let mut exec = executor(&prepared, context);
     if args.dry_run {
         return dry_run::show(prepared, &mut exec, context);

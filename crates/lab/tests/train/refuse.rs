@@ -98,3 +98,37 @@ fn a_folder_that_cannot_be_written_exits_4() {
     assert_eq!(code, 4, "{said}");
     assert!(said.contains("file/runs"), "{said}");
 }
+
+#[test]
+fn one_long_text_is_not_read_to_its_first_tokens_only() {
+    let place = Place::new();
+    place.write(
+        "book.txt",
+        "It was a dark and stormy night; the rain fell in torrents. ".repeat(90),
+    );
+    place.write(
+        "book.yaml",
+        "model: {n_blocks: 1, n_heads: 1, d_model: 8, d_ffn: 8, max_seq_len: 32}\n\
+         data: {path: book.txt, tokenizer: byte}\n\
+         training: {max_steps: 1, batch_size: 2}\n",
+    );
+    let (code, said) = place.fail(&["train", "book.yaml"]);
+    assert_eq!(code, 2, "{said}");
+    assert!(said.contains("`data.layout: packed`"), "{said}");
+    place.succeed(&["train", "book.yaml", "--set", "data.layout=packed"]);
+}
+
+#[test]
+fn a_warm_up_longer_than_the_run_exits_2() {
+    let place = Place::new();
+    let epochs = [
+        "--set",
+        "training.max_steps=null",
+        "--set",
+        "training.num_epochs=1",
+    ];
+    let warmup = ["--set", "training.warmup_steps=100000"];
+    let (code, said) = place.fail(&[&["train", "tiny.yaml"][..], &epochs, &warmup].concat());
+    assert_eq!(code, 2, "{said}");
+    assert!(said.contains("warm-up"), "{said}");
+}

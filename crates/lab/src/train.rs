@@ -216,6 +216,7 @@ fn train_and_record(
         store,
         disk: context.disk.as_ref(),
         clock: context.clock.as_ref(),
+        isa: context.isa.name(),
         interrupt: &context.interrupt,
     };
     train(run, start.checkpoint(), &mut |event| {

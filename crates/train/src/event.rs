@@ -46,6 +46,13 @@ pub enum Ending {
 /// Something that happened.
 #[derive(Clone, Debug)]
 pub enum Event<'a> {
+    /// A run continues with another instruction set than it was computed with so far.
+    OtherIsa {
+        /// The instruction set so far.
+        before: &'a str,
+        /// The one from here on.
+        now: &'a str,
+    },
     /// A step was made.
     Step(StepStats),
     /// A step was skipped because loss or gradient was not finite.

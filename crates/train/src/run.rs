@@ -39,6 +39,8 @@ pub struct Run<'a> {
     pub disk: &'a dyn Disk,
     /// The clock, for the seconds of the run.
     pub clock: &'a dyn Clock,
+    /// The name of the instruction set that the executor computes with.
+    pub isa: &'a str,
     /// Set from outside to stop after the present step.
     pub interrupt: &'a AtomicBool,
 }
@@ -58,6 +60,7 @@ pub struct Outcome {
 /// same steps, with the same bits, as one that was never interrupted.
 pub fn train(run: Run<'_>, resume: Option<&Path>, observe: Observer<'_>) -> Result<Outcome> {
     let mut train = Training::start(run, resume)?;
+    train.note_isa(observe)?;
     let ending = loop {
         if let Some(ending) = train.ending() {
             break ending;
@@ -97,6 +100,19 @@ impl<'a> Training<'a> {
             train.saved_at = Some(train.state.step);
         }
         Ok(train)
+    }
+
+    /// Says so when the run continues on another path, and keeps the present one.
+    fn note_isa(&mut self, observe: Observer<'_>) -> Result<()> {
+        let now = self.run.isa;
+        let before = std::mem::replace(&mut self.state.isa, now.to_owned());
+        if self.saved_at.is_some() && before != now {
+            observe(Event::OtherIsa {
+                before: &before,
+                now,
+            })?;
+        }
+        Ok(())
     }
 
     fn settings(&self) -> &'a Settings {

@@ -38,6 +38,8 @@ pub struct State {
     pub learning_rate: f64,
     /// Seconds of training in all parts of the run.
     pub seconds: f64,
+    /// The instruction set that the last part of the run computed with.
+    pub isa: String,
 }
 
 impl State {
@@ -73,6 +75,7 @@ impl State {
             "grad_norm_bits": bits(self.grad_norm),
             "learning_rate_bits": bits(self.learning_rate),
             "seconds": self.seconds,
+            "isa": self.isa,
         })
     }
 
@@ -88,6 +91,7 @@ impl State {
             best => Some((read.number(best, "step")?, read.float(best, "loss_bits")?)),
         };
         let seconds = read.field(value, "seconds")?.as_f64();
+        let isa = read.field(value, "isa")?.as_str();
         Ok(State {
             step: read.number(value, "step")?,
             micro_step: read.number(value, "micro_step")?,
@@ -111,6 +115,7 @@ impl State {
             grad_norm: read.float(value, "grad_norm_bits")?,
             learning_rate: read.float(value, "learning_rate_bits")?,
             seconds: seconds.ok_or_else(|| read.bad("seconds"))?,
+            isa: isa.ok_or_else(|| read.bad("isa"))?.to_owned(),
         })
     }
 }
@@ -170,6 +175,7 @@ mod tests {
             grad_norm: f64::NAN,
             learning_rate: 1e-3,
             seconds: 1.5,
+            isa: "scalar".to_owned(),
         }
     }
 

@@ -113,6 +113,12 @@ impl<'c> Recorder<'c> {
 
     pub(super) fn observe(&mut self, event: Event<'_>) -> Result<()> {
         match event {
+            Event::OtherIsa { before, now } => {
+                self.say(&format!(
+                    "note: the run was computed with `{before}` so far, now `{now}`"
+                ));
+                Ok(())
+            }
             Event::Step(stats) => {
                 self.count(&stats);
                 self.show(stats.step);

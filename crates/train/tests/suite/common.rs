@@ -166,6 +166,8 @@ pub(crate) struct Options<'a> {
     pub(crate) disk: &'a dyn Disk,
     pub(crate) folder: &'a Path,
     pub(crate) settings: Settings,
+    /// The instruction set that the run is told of.
+    pub(crate) isa: &'static str,
     /// Set the interrupt after this step.
     pub(crate) interrupt_after: Option<u64>,
 }
@@ -193,6 +195,7 @@ pub(crate) fn run(
         store: &PlainStore,
         disk: options.disk,
         clock: &clock,
+        isa: options.isa,
         interrupt: &interrupt,
     };
     let outcome = train(run, resume, &mut |event| {
@@ -211,6 +214,7 @@ pub(crate) fn run(
             } => {
                 lines.push(format!("{step} {validation:?} {is_best}"));
             }
+            Event::OtherIsa { before, now } => lines.push(format!("{before} to {now}")),
             Event::Skipped { .. } | Event::Saved { .. } | Event::Ended(_) => {}
         }
         Ok(())

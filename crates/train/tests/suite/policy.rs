@@ -15,6 +15,7 @@ fn train(settings: Settings, exec: &mut Executor) -> (Left, tempfile::TempDir) {
         disk: &RealDisk,
         folder: folder.path(),
         settings,
+        isa: "scalar",
         interrupt_after: None,
     };
     (run(options, exec, None).unwrap(), folder)

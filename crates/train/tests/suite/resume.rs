@@ -13,6 +13,7 @@ fn options<'a>(disk: &'a dyn Disk, folder: &'a Path, interrupt_after: Option<u64
         disk,
         folder,
         settings: settings(),
+        isa: "scalar",
         interrupt_after,
     }
 }
@@ -161,4 +162,20 @@ fn truncated_checkpoints_are_refused() {
         );
         RealDisk.write_atomic(&path, &whole).unwrap();
     }
+}
+
+/// All paths give the same bits, so the run goes on; but it says what it was computed with.
+#[test]
+fn continuing_on_another_instruction_set_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = options(&RealDisk, folder.path(), Some(3));
+    run(first, &mut executor(1, 2, 2, DROPOUT), None).unwrap();
+    let checkpoint = latest(&RealDisk, folder.path()).unwrap();
+    let second = Options {
+        isa: "avx2",
+        ..options(&RealDisk, folder.path(), None)
+    };
+    let left = run(second, &mut executor(9, 2, 2, DROPOUT), Some(&checkpoint)).unwrap();
+    assert_eq!(left.lines[0], "scalar to avx2");
+    assert_eq!(left.outcome.state.isa, "avx2");
 }

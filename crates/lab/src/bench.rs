@@ -4,7 +4,10 @@
 //! Walls are told beside processor times, since only the latter mean something on a busy machine.
 
 pub mod case;
+pub mod decode;
+pub mod kernels;
 pub mod machine;
+pub mod ops;
 pub mod products;
 pub mod step;
 

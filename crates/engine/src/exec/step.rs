@@ -45,7 +45,8 @@ impl Executor {
     }
 
     /// Runs all calls of the plan, forward and (when it has one) backward, and tells `observe` of
-    /// each one after it is done. The same bits as [`Executor::forward`] and [`Executor::backward`].
+    /// each one after it is done. Gives the bits of [`Executor::forward`] and
+    /// [`Executor::backward`].
     pub fn step_observed(&mut self, observe: &mut dyn FnMut(&CallInfo<'_>)) {
         let graph = self.graph().clone();
         for index in 0..self.plan().calls.len() {

@@ -2,15 +2,14 @@
 
 use std::any::Any;
 use std::collections::BTreeSet;
-use std::hint::black_box;
 
 use tenon_base::clock::Clock;
 use tenon_engine::ops::{Linear, LinearXent, WeightLayout};
-use tenon_engine::{DType, Extent, Graph};
-use tenon_kernels::{Cx, Float, Gemm, Mat, gemm, gemm_work_len};
+use tenon_engine::table::{Operand, Target};
+use tenon_engine::{DType, Extent, Graph, Kernels};
 
 use super::Times;
-use super::machine::rate;
+use super::machine::{buffers, rate};
 
 /// Readings of each shape, of which the best counts.
 const READINGS: usize = 3;
@@ -84,40 +83,44 @@ fn of_layer(layout: WeightLayout, [rows, inputs, outputs]: [usize; 3]) -> [Produ
 pub fn best_rate(
     products: &BTreeSet<Product>,
     float: DType,
-    cx: Cx<'_>,
+    device: &mut dyn Kernels,
     clock: &dyn Clock,
 ) -> Option<f64> {
-    let rates = products.iter().map(|product| match float {
-        DType::F64 => rate_of::<f64>(product, cx, clock),
-        _ => rate_of::<f32>(product, cx, clock),
-    });
+    let rates = products
+        .iter()
+        .map(|product| rate_of(product, float, device, clock));
     rates.max_by(f64::total_cmp)
 }
 
 /// The best rate of one product, in GFLOP/s.
-pub fn rate_of<S: Float>(product: &Product, cx: Cx<'_>, clock: &dyn Clock) -> f64 {
+pub fn rate_of(
+    product: &Product,
+    float: DType,
+    device: &mut dyn Kernels,
+    clock: &dyn Clock,
+) -> f64 {
     let &Product { m, n, k, .. } = product;
-    let factor = |transposed, data, [rows, cols]: [usize; 2]| match transposed {
-        true => Mat::transposed(data, rows),
-        false => Mat::rows(data, cols),
+    let stored = |transposed, rows, cols| match transposed {
+        true => (float, cols, rows),
+        false => (float, rows, cols),
     };
-    let (a, b) = (vec![S::HALF; m * k], vec![S::ONE; k * n]);
-    let mut c = vec![S::ZERO; m * n];
-    let mut work = vec![S::ZERO; gemm_work_len::<S>(cx.isa(), cx.pool().threads())];
+    let operand = |transposed, buf| Operand { buf, transposed };
+    let work = (float, 1, device.gemm_work_len(float));
+    let (a, b) = (
+        stored(product.a_transposed, m, k),
+        stored(product.b_transposed, k, n),
+    );
+    let [a, b, c, work] = buffers(device, [a, b, (float, m, n), work]);
     let times = Times::of(clock, 1, READINGS, || {
-        let product = Gemm {
-            m,
-            n,
-            k,
-            a: factor(product.a_transposed, black_box(&a), [m, k]),
-            b: factor(product.b_transposed, black_box(&b), [k, n]),
-            c: &mut c,
-            c_row_stride: n,
+        let c = Target {
+            buf: c,
             accumulate: false,
-            bias: None,
         };
-        gemm(cx, product, &mut work);
-        black_box(&mut c);
+        let (a, b) = (
+            operand(product.a_transposed, a),
+            operand(product.b_transposed, b),
+        );
+        device.gemm(a, b, c, None, work);
     });
     rate(product.flops(), &times)
 }
@@ -126,6 +129,8 @@ pub fn rate_of<S: Float>(product: &Product, cx: Cx<'_>, clock: &dyn Clock) -> f6
 mod tests {
     use super::*;
     use crate::bench::case::Named;
+    use tenon_engine::Isa;
+    use tenon_engine::cpu::Cpu;
     use tenon_models::net::{LossOptions, Outputs};
 
     #[test]
@@ -149,8 +154,7 @@ mod tests {
     #[test]
     fn a_rate_is_that_of_the_whole_product() {
         let clock = tenon_base::clock::RealClock::start();
-        let pool = tenon_kernels::Pool::new(1);
-        let cx = Cx::new(&pool, tenon_kernels::Isa::Scalar);
+        let mut device = Cpu::new(1, Isa::Scalar);
         for (a_transposed, b_transposed) in [(false, false), (false, true), (true, false)] {
             let product = Product {
                 m: 5,
@@ -160,8 +164,11 @@ mod tests {
                 b_transposed,
             };
             assert_eq!(product.flops(), 770.0);
-            assert!(rate_of::<f64>(&product, cx, &clock) > 0.0);
+            for float in [DType::F32, DType::F64] {
+                assert!(rate_of(&product, float, &mut device, &clock) > 0.0);
+            }
         }
-        assert_eq!(best_rate(&BTreeSet::new(), DType::F32, cx, &clock), None);
+        let none = best_rate(&BTreeSet::new(), DType::F32, &mut device, &clock);
+        assert_eq!(none, None);
     }
 }

@@ -1,7 +1,6 @@
 //! A step of training, or a forward pass with its loss: how long it takes, where the time goes, and
 //! the time that the machine would allow.
 
-use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
@@ -9,16 +8,16 @@ use tenon_base::clock::Clock;
 use tenon_base::memory::peak_resident_bytes;
 use tenon_base::rng::{Key, Stream};
 use tenon_engine::cpu::Cpu;
-use tenon_engine::{Executor, Graph, Pass, PlanOptions};
-use tenon_kernels::{Cx, Pool};
+use tenon_engine::{Executor, Graph, PlanOptions};
 use tenon_models::net::{LossOptions, Outputs};
 use tenon_models::weights::Weights;
 use tenon_train::{Optimizer, update};
 
 use super::case::Case;
 use super::machine::bandwidth;
+use super::ops::{OpTime, Readings};
 use super::products::{best_rate, of_step};
-use super::{Times, least, median, ms};
+use super::{Times, median};
 use crate::context::Context;
 
 /// Steps before the first that is watched.
@@ -57,19 +56,6 @@ impl Work {
             Work::Forward => "forward",
         }
     }
-}
-
-/// Time of one operator in a step, each call at its best.
-#[derive(Clone, Debug, PartialEq)]
-pub struct OpTime {
-    /// The operator, or `adamw`, or `zero_gradients`.
-    pub op: String,
-    /// In the forward pass.
-    pub forward_ms: f64,
-    /// In the backward pass, or in the update.
-    pub backward_ms: f64,
-    /// Part of the sum of all operators.
-    pub share: f64,
 }
 
 /// What was measured.
@@ -123,10 +109,10 @@ pub fn measure(
     let forward = bench.forward_times(clock, steps);
     let planned_peak_bytes = bench.planned_peak_bytes;
     drop(bench);
-    let pool = Pool::new(threads.get());
-    let cx = Cx::new(&pool, context.isa);
-    let sgemm_gflops = best_rate(&shapes, case.float, cx, clock).unwrap_or(f64::NAN);
-    let bandwidth = bandwidth(cx, clock);
+    let mut device = Cpu::new(threads.get(), context.isa);
+    let rate = best_rate(&shapes, case.float, &mut device, clock);
+    let sgemm_gflops = rate.unwrap_or(f64::NAN);
+    let bandwidth = bandwidth(&mut device, clock);
     let update_bytes = match work {
         Work::Train => n_params * WORDS_OF_UPDATE * case.float.bytes(),
         Work::Forward => 0,
@@ -244,97 +230,21 @@ impl<'a> Bench<'a> {
         Times::of(clock, 1, n, || self.exec.forward())
     }
 
-    /// Each call of a few steps at its best, so that what else the machine did falls out, summed by
-    /// operator.
+    /// A few steps call by call.
     fn observed(&mut self, clock: &dyn Clock) -> Vec<OpTime> {
-        let mut calls: Vec<CallTimes> = Vec::new();
+        let mut readings = Readings::default();
         let (mut zeroing, mut updates) = (Times::default(), Times::default());
         for _ in 0..OBSERVED_STEPS {
             if self.work == Work::Train {
                 zeroing.add(clock, || self.begin());
             }
-            let mut before = clock.elapsed();
-            self.exec.step_observed(&mut |call| {
-                let now = clock.elapsed();
-                if calls.len() == call.index {
-                    calls.push(CallTimes {
-                        op: call.operator(),
-                        pass: call.pass,
-                        ms: Vec::with_capacity(OBSERVED_STEPS),
-                    });
-                }
-                calls[call.index].ms.push(ms(now.saturating_sub(before)));
-                before = clock.elapsed();
-            });
+            readings.step(&mut self.exec, clock);
             if self.work == Work::Train {
                 updates.add(clock, || self.update());
             }
         }
-        let both = [("zero_gradients", zeroing), ("adamw", updates)];
-        calls.extend(both.map(|(op, times)| CallTimes {
-            op,
-            pass: Pass::Backward,
-            ms: times.wall_ms,
-        }));
-        by_operator(&calls)
-    }
-}
-
-/// Readings of one call of a plan.
-struct CallTimes {
-    op: &'static str,
-    pass: Pass,
-    ms: Vec<f64>,
-}
-
-/// Sums of the best readings, the dearest operator first.
-fn by_operator(calls: &[CallTimes]) -> Vec<OpTime> {
-    let mut sums: BTreeMap<&str, [f64; 2]> = BTreeMap::new();
-    let mut total = 0.0;
-    for call in calls {
-        let Some(best) = least(&call.ms) else {
-            continue;
-        };
-        sums.entry(call.op).or_default()[call.pass as usize] += best;
-        total += best;
-    }
-    let ops = sums
-        .into_iter()
-        .map(|(op, [forward_ms, backward_ms])| OpTime {
-            op: op.to_owned(),
-            forward_ms,
-            backward_ms,
-            share: (forward_ms + backward_ms) / total,
-        });
-    let mut ops: Vec<OpTime> = ops.collect();
-    ops.sort_by(|a, b| b.share.total_cmp(&a.share));
-    ops
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn operators_are_summed_over_their_best_calls() {
-        let call = |op, pass, ms: &[f64]| CallTimes {
-            op,
-            pass,
-            ms: ms.to_vec(),
-        };
-        let ops = by_operator(&[
-            call("add", Pass::Forward, &[1.0, 3.0]),
-            call("linear", Pass::Forward, &[9.0, 2.0]),
-            call("linear", Pass::Backward, &[4.0]),
-            call("add", Pass::Forward, &[2.0, 1.0]),
-            call("adamw", Pass::Backward, &[]),
-        ]);
-        let [linear, add] = &ops[..] else {
-            panic!("{ops:?}")
-        };
-        assert_eq!((linear.op.as_str(), add.op.as_str()), ("linear", "add"));
-        assert_eq!((linear.forward_ms, linear.backward_ms), (2.0, 4.0));
-        assert_eq!((add.forward_ms, add.backward_ms), (2.0, 0.0));
-        assert_eq!(linear.share + add.share, 1.0);
+        readings.add("zero_gradients", zeroing);
+        readings.add("adamw", updates);
+        readings.by_operator()
     }
 }

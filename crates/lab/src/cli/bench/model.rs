@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 use tenon_base::limits::THREADS_MAX;
 use tenon_base::{Result, units};
 
-use super::{Output, SCHEMA_VERSION};
+use super::{Output, Rows, SCHEMA_VERSION};
 use crate::bench::case::{Case, Named};
-use crate::bench::step::{OpTime, StepReport, Work, measure};
+use crate::bench::ops::OpTime;
+use crate::bench::step::{StepReport, Work, measure};
 use crate::bench::{Times, least, median};
 use crate::context::Context;
 use crate::describe::describe;
-use crate::table;
 
 /// Which model, with how many threads, how often
 #[derive(Clone, Debug, Args)]
@@ -85,11 +85,11 @@ pub(super) fn run(args: &ModelArgs, work: Work, context: &Context) -> Result<Out
 }
 
 /// Who was measured, and how.
-pub(super) fn head(case: &Case, mode: &str, threads: NonZeroUsize, context: &Context) -> Value {
+pub(super) fn head(spec: &str, mode: &str, threads: NonZeroUsize, context: &Context) -> Value {
     json!({
         "schema_version": SCHEMA_VERSION,
         "who": concat!("tenon ", env!("CARGO_PKG_VERSION")),
-        "spec": case.name,
+        "spec": spec,
         "mode": mode,
         "threads": threads.get(),
         "isa": context.isa.name(),
@@ -115,7 +115,7 @@ fn facts(
     context: &Context,
     report: &StepReport,
 ) -> Value {
-    let mut document = head(case, work.name(), threads, context);
+    let mut document = head(&case.name, work.name(), threads, context);
     let cpu_ms = |times: &Times| median(&times.cpu_ms);
     extend(
         &mut document,
@@ -141,7 +141,8 @@ fn facts(
     document
 }
 
-fn op_json(op: &OpTime) -> Value {
+/// Times and share of an operator.
+pub(super) fn op_json(op: &OpTime) -> Value {
     json!({
         "op": op.op,
         "forward_ms": op.forward_ms,
@@ -151,82 +152,54 @@ fn op_json(op: &OpTime) -> Value {
 }
 
 fn as_text(facts: &Value, report: &StepReport) -> String {
-    let number = |key: &str| facts[key].as_f64().map_or("-".to_owned(), three_digits);
-    let text = |key: &str| facts[key].as_str().unwrap_or_default().to_owned();
-    let head = format!(
-        "{} {} of {}: {} parameters, {} tokens a step, {} threads, {}\n\n",
-        text("who"),
-        text("mode"),
-        text("spec"),
+    let mut rows = Rows::new(facts);
+    rows.number("step, elapsed", "step_ms", "ms");
+    rows.number("step, processor", "step_cpu_ms", "ms");
+    rows.number("step, best elapsed", "step_ms_min", "ms");
+    rows.number("forward with loss, elapsed", "forward_ms", "ms");
+    rows.number("forward with loss, processor", "forward_cpu_ms", "ms");
+    rows.number("floor of a step", "roofline_ms", "ms");
+    rows.number("rate of the step", "gflops", "GFLOP/s");
+    rows.number("best rate of its products", "sgemm_gflops", "GFLOP/s");
+    rows.number("main memory", "bandwidth_gb_per_s", "GB/s");
+    rows.number("planned peak", "planned_peak_mib", "MiB");
+    rows.number("measured peak", "peak_rss_mib", "MiB");
+    let title = format!(
+        "{} {} of {}: {} parameters, {} tokens a step, {} threads, {}",
+        rows.text("who"),
+        rows.text("mode"),
+        rows.text("spec"),
         units::count(report.n_params as u64),
         facts["tokens_per_step"],
         facts["threads"],
-        text("isa"),
+        rows.text("isa"),
     );
-    let ratio = |ms: Option<f64>| match ms {
-        Some(ms) => format!("{:.0} %", 100.0 * report.roofline_ms / ms),
-        None => "-".to_owned(),
+    let times = |op: &OpTime| [op.forward_ms, op.backward_ms].map(three_digits);
+    let ops = ops_table(&report.ops, times, ["forward ms", "backward ms"]);
+    format!("{title}\n\n{}\n{ops}", rows.render())
+}
+
+/// Operators with their times and shares.
+pub(super) fn ops_table<const N: usize>(
+    ops: &[OpTime],
+    times: impl Fn(&OpTime) -> [String; N],
+    heads: [&str; N],
+) -> String {
+    let mut text = String::new();
+    let widest = ops.iter().map(|op| op.op.len()).max().unwrap_or_default();
+    let width = widest.max("operator".len());
+    let mut line = |op: &str, times: [&str; N], share: &str| {
+        text += &format!(" {op:width$}");
+        times.iter().for_each(|time| text += &format!("{time:>13}"));
+        text += &format!("{share:>9}\n");
     };
-    let rows = [
-        [
-            "step, elapsed".to_owned(),
-            format!("{} ms", number("step_ms")),
-        ],
-        [
-            "step, processor".to_owned(),
-            format!("{} ms", number("step_cpu_ms")),
-        ],
-        [
-            "step, best elapsed".to_owned(),
-            format!("{} ms", number("step_ms_min")),
-        ],
-        [
-            "forward with loss, elapsed".to_owned(),
-            format!("{} ms", number("forward_ms")),
-        ],
-        [
-            "forward with loss, processor".to_owned(),
-            format!("{} ms", number("forward_cpu_ms")),
-        ],
-        [
-            "machine's floor of a step".to_owned(),
-            format!("{} ms", number("roofline_ms")),
-        ],
-        [
-            "floor / best step".to_owned(),
-            ratio(least(&report.step.wall_ms)),
-        ],
-        [
-            "rate of the step".to_owned(),
-            format!("{} GFLOP/s", number("gflops")),
-        ],
-        [
-            "best rate of its products".to_owned(),
-            format!("{} GFLOP/s", number("sgemm_gflops")),
-        ],
-        [
-            "main memory".to_owned(),
-            format!("{} GB/s", number("bandwidth_gb_per_s")),
-        ],
-        [
-            "planned peak".to_owned(),
-            format!("{} MiB", number("planned_peak_mib")),
-        ],
-        [
-            "measured peak".to_owned(),
-            format!("{} MiB", number("peak_rss_mib")),
-        ],
-    ];
-    let ops = report.ops.iter().map(|op| {
-        [
-            op.op.clone(),
-            three_digits(op.forward_ms),
-            three_digits(op.backward_ms),
-            format!("{:.1} %", 100.0 * op.share),
-        ]
-    });
-    let ops = table::render(["operator", "forward ms", "backward ms", "share"], ops);
-    format!("{head}{}\n{ops}", table::render(["measure", "value"], rows))
+    line("operator", heads, "share");
+    for op in ops {
+        let times = times(op);
+        let share = format!("{:.1} %", 100.0 * op.share);
+        line(&op.op, times.each_ref().map(String::as_str), &share);
+    }
+    text
 }
 
 /// A number with at least three significant digits below a thousand.

@@ -1,0 +1,90 @@
+//! `tenon bench kernels`: each kernel alone, beside its floor.
+
+use clap::Args;
+use serde_json::{Value, json};
+use tenon_base::Result;
+
+use super::Output;
+use super::model::{ThreadsArgs, extend, head, three_digits};
+use crate::bench::kernels::{Bound, KernelTime, KernelsReport, measure};
+use crate::context::Context;
+use crate::table;
+
+/// How many threads
+#[derive(Clone, Debug, Args)]
+pub struct KernelsArgs {
+    #[command(flatten)]
+    threads: ThreadsArgs,
+}
+
+pub(super) fn run(args: &KernelsArgs, context: &Context) -> Result<Output> {
+    let threads = args.threads.or_default(context);
+    let report = measure(threads, context.isa, context.clock.as_ref());
+    if !context.json {
+        return Ok(Output::Text(as_text(&report)));
+    }
+    let mut document = head("kernels", "kernels", threads, context);
+    let kernels = report.kernels.iter().map(|kernel| as_json(&report, kernel));
+    extend(
+        &mut document,
+        json!({
+            "sgemm_gflops": report.sgemm_gflops,
+            "bandwidth_gb_per_s": report.bandwidth,
+            "copy_gb_per_s": report.copy_rate,
+            "kernels": kernels.collect::<Vec<_>>(),
+        }),
+    );
+    Ok(Output::Json(document))
+}
+
+/// A time in the unit of the kernel: the operations a second of what computes, the time an element
+/// of what moves.
+fn in_unit(kernel: &KernelTime, ms: f64) -> (&'static str, f64) {
+    match kernel.bound {
+        Bound::Compute(flops) => ("gflops", flops / (ms * 1e6)),
+        Bound::Move { elements, .. } => ("ns_per_element", ms * 1e6 / elements as f64),
+    }
+}
+
+fn as_json(report: &KernelsReport, kernel: &KernelTime) -> Value {
+    let floor_ms = report.floor_ms(kernel);
+    let (unit, value) = in_unit(kernel, kernel.best_ms);
+    let mut document = json!({
+        "kernel": kernel.kernel,
+        "shape": kernel.shape,
+        "best_ms": kernel.best_ms,
+        "floor_ms": floor_ms,
+        "unit": unit,
+        "value": value,
+        "floor": in_unit(kernel, floor_ms).1,
+    });
+    if let Bound::Move { bytes, .. } = kernel.bound {
+        document["bytes"] = bytes.into();
+    }
+    document
+}
+
+fn as_text(report: &KernelsReport) -> String {
+    let rows = report.kernels.iter().map(|kernel| {
+        let floor_ms = report.floor_ms(kernel);
+        let (unit, value) = in_unit(kernel, kernel.best_ms);
+        let unit = match unit {
+            "gflops" => "GFLOP/s",
+            _ => "ns/element",
+        };
+        [
+            kernel.kernel.to_owned(),
+            kernel.shape.clone(),
+            format!("{} {unit}", three_digits(value)),
+            three_digits(in_unit(kernel, floor_ms).1),
+            format!("{:.0} %", 100.0 * floor_ms / kernel.best_ms),
+        ]
+    });
+    format!(
+        "{}\nbest product {} GFLOP/s, main memory {} GB/s, copies of a layer's values {} GB/s\n",
+        table::render(["kernel", "shape", "best", "floor", "floor / best"], rows),
+        three_digits(report.sgemm_gflops),
+        three_digits(report.bandwidth),
+        three_digits(report.copy_rate),
+    )
+}

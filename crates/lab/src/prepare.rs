@@ -243,8 +243,8 @@ fn rows(
     Ok((source, rows, entropy.filter(|_| is_whole)))
 }
 
-/// Refuses a warm-up longer than the run, and one long text of which only the beginning would be read;
-/// says how much of the text truncation leaves out.
+/// Refuses a warm-up longer than the run, and one long text of which only the beginning would be
+/// read; says how much of the text truncation leaves out.
 fn check_use(config: &Config, given: Facts, train: &Loader) -> Result<Vec<String>> {
     let training = &config.training;
     let per_epoch = train

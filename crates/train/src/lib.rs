@@ -11,10 +11,12 @@ mod run;
 mod schedule;
 mod settings;
 mod state;
+mod update;
 
 pub use checkpoint::{Checkpoints, MODEL_FOLDER, ModelStore};
 pub use event::{Ending, Event, StepStats, Validation};
-pub use run::{Judge, Observer, Outcome, Run, train, update};
+pub use run::{Judge, Observer, Outcome, Run, train};
 pub use schedule::{Curve, Schedule};
 pub use settings::{EarlyStopping, Optimizer, Settings};
 pub use state::State;
+pub use update::update;

@@ -52,13 +52,18 @@ fn json(args: &[&str]) -> (Value, i32) {
     (document.unwrap_or_else(|e| panic!("{args:?}: {e}")), code)
 }
 
-const COMMANDS: [&[&str]; 14] = [
+const COMMANDS: [&[&str]; 19] = [
     &["train"],
     &["eval"],
     &["generate"],
     &["predict"],
     &["inspect"],
     &["gradcheck"],
+    &["bench"],
+    &["bench", "train"],
+    &["bench", "forward"],
+    &["bench", "generate"],
+    &["bench", "kernels"],
     &["runs"],
     &["runs", "ls"],
     &["runs", "show"],

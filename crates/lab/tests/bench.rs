@@ -1,5 +1,5 @@
-//! `tenon bench` from outside: its keys, its relations, and questions that it refuses. No test looks
-//! at how long anything takes.
+//! `tenon bench` from outside: its keys, its relations, and questions that it refuses. No test
+//! looks at how long anything takes.
 
 use std::fs;
 use std::path::Path;

@@ -170,7 +170,7 @@ fn kernels_stand_beside_their_floors() {
     let document = document("bench kernels --threads 1 --json");
     positive(
         &document,
-        &["sgemm_gflops", "bandwidth_gb_per_s", "copy_gb_per_s"],
+        &["sgemm_gflops", "bandwidth_gb_per_s", "cache_gb_per_s"],
     );
     let kernels = document["kernels"].as_array().unwrap();
     let names: Vec<&str> = kernels
@@ -182,6 +182,11 @@ fn kernels_stand_beside_their_floors() {
     }
     for kernel in kernels {
         positive(kernel, &["best_ms", "floor_ms", "value", "floor"]);
+        let at_most = kernel["best_ms"].as_f64().map(|best| best * (1.0 + 1e-9));
+        assert!(
+            kernel["floor_ms"].as_f64() <= at_most || kernel["unit"] == "gflops",
+            "{kernel}"
+        );
         let unit = kernel["unit"].as_str();
         assert!(
             matches!(unit, Some("gflops" | "ns_per_element")),

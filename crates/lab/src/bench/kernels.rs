@@ -1,5 +1,6 @@
-//! Each kernel alone, beside the least that it could take: the rate of the best product for work
-//! that computes, the rate at which memory of the same size is copied for work that moves.
+//! Each kernel alone, beside the least that it could take: at the rate of the best product for work
+//! that computes, at the best rate that any kernel moved bytes with for work that moves them. Bytes
+//! that caches hold have a rate of their own.
 
 mod attention;
 mod rows;
@@ -10,7 +11,7 @@ use tenon_base::clock::Clock;
 use tenon_engine::cpu::Cpu;
 use tenon_engine::{Buf, DType, Isa, Kernels};
 
-use super::machine::{Shape, bandwidth, buffers, rate};
+use super::machine::{Shape, bandwidth, buffers};
 use super::products::{Product, rate_of};
 use super::{Times, least};
 
@@ -58,10 +59,10 @@ pub struct KernelsReport {
     pub kernels: Vec<KernelTime>,
     /// The best rate of any product, in GFLOP/s.
     pub sgemm_gflops: f64,
-    /// The best rate at which main memory was read, in GB/s.
+    /// The best rate to and from main memory, in GB/s.
     pub bandwidth: f64,
-    /// The rate at which values of a layer were copied, reads and writes together, in GB/s.
-    pub copy_rate: f64,
+    /// The best rate to and from caches, in GB/s.
+    pub cache_bandwidth: f64,
 }
 
 impl KernelsReport {
@@ -76,7 +77,7 @@ impl KernelsReport {
             } => {
                 let rate = match from_main_memory {
                     true => self.bandwidth,
-                    false => self.copy_rate,
+                    false => self.cache_bandwidth,
                 };
                 (bytes as f64, rate)
             }
@@ -102,14 +103,27 @@ pub fn measure(threads: NonZeroUsize, isa: Isa, clock: &dyn Clock) -> KernelsRep
     bench.tables();
     bench.losses();
     bench.updates();
-    let copy_rate = bench.copy_rate();
     let kernels = bench.kernels;
+    let read = bandwidth(&mut device, clock);
     KernelsReport {
-        kernels,
         sgemm_gflops,
-        copy_rate,
-        bandwidth: bandwidth(&mut device, clock),
+        bandwidth: best_bandwidth(&kernels, true).max(read),
+        cache_bandwidth: best_bandwidth(&kernels, false),
+        kernels,
     }
+}
+
+/// The best rate of the kernels that move bytes from main memory, or from caches, in GB/s.
+fn best_bandwidth(kernels: &[KernelTime], main_memory: bool) -> f64 {
+    let rates = kernels.iter().filter_map(|kernel| match kernel.bound {
+        Bound::Move {
+            bytes,
+            from_main_memory,
+            ..
+        } if from_main_memory == main_memory => Some(bytes as f64 / (kernel.best_ms * 1e6)),
+        _ => None,
+    });
+    rates.fold(f64::NAN, f64::max)
 }
 
 /// Kernels that are being measured.
@@ -227,13 +241,6 @@ impl Bench<'_> {
             },
         });
     }
-
-    fn copy_rate(&mut self) -> f64 {
-        let layer = (DType::F32, ROWS, WIDTH);
-        let [x, y] = self.buffers([layer; 2]);
-        let times = Times::of(self.clock, 2, 3 * READINGS, || self.device.copy(x, y));
-        rate((2 * x.span_bytes()) as f64, &times)
-    }
 }
 
 #[cfg(test)]
@@ -257,7 +264,7 @@ mod tests {
             kernels: Vec::new(),
             sgemm_gflops: 100.0,
             bandwidth: 8.0,
-            copy_rate: 16.0,
+            cache_bandwidth: 16.0,
         };
         let floor = |bound| report.floor_ms(&kernel(bound));
         assert_eq!(floor(Bound::Compute(1e9)), 10.0);

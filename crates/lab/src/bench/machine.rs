@@ -11,7 +11,7 @@ use super::{Times, least};
 /// Bytes that no cache holds.
 const BYTES: usize = 256 << 20;
 /// Readings, of which the best counts.
-const READINGS: usize = 5;
+const READINGS: usize = 9;
 /// Width of the buffer that is read.
 const COLUMNS: usize = 1024;
 

@@ -4,7 +4,7 @@ use tenon_engine::table::{AttentionDims, AttentionIn, Cache};
 use tenon_engine::{Buf, DType, Kernels};
 use tenon_kernels::bytes_of;
 
-use super::Bench;
+use super::{Bench, Bound};
 
 /// Sequences, their length, heads and width of a head.
 const PACKED: [usize; 4] = [8, 256, 4, 64];
@@ -99,8 +99,13 @@ impl Bench<'_> {
             key_mask: None,
         };
         let shape = format!("1 behind {past}, {n_heads} heads of {head_dim}");
-        let flops = 4.0 * (capacity * width) as f64;
-        self.compute("attention, cached", shape, flops, |device| {
+        let elements = 2 * capacity * width;
+        let bound = Bound::Move {
+            elements,
+            bytes: elements * size_of::<f32>(),
+            from_main_memory: false,
+        };
+        self.push("attention, cached", shape, bound, |device| {
             device.attention_cached(&dims, &x, cache, before, slots, out, work);
         });
     }

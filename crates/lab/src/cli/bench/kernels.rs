@@ -30,7 +30,7 @@ pub(super) fn run(args: &KernelsArgs, context: &Context) -> Result<Output> {
         json!({
             "sgemm_gflops": report.sgemm_gflops,
             "bandwidth_gb_per_s": report.bandwidth,
-            "copy_gb_per_s": report.copy_rate,
+            "cache_gb_per_s": report.cache_bandwidth,
             "kernels": kernels.collect::<Vec<_>>(),
         }),
     );
@@ -81,10 +81,10 @@ fn as_text(report: &KernelsReport) -> String {
         ]
     });
     format!(
-        "{}\nbest product {} GFLOP/s, main memory {} GB/s, copies of a layer's values {} GB/s\n",
+        "{}\nbest product {} GFLOP/s, main memory {} GB/s, caches {} GB/s\n",
         table::render(["kernel", "shape", "best", "floor", "floor / best"], rows),
         three_digits(report.sgemm_gflops),
         three_digits(report.bandwidth),
-        three_digits(report.copy_rate),
+        three_digits(report.cache_bandwidth),
     )
 }

@@ -117,7 +117,8 @@ fn a_training_step_has_the_keys_of_the_reference_and_its_operators() {
             "zero_gradients",
         ]
     );
-    let both = |op: &Value| [&op["forward_ms"], &op["backward_ms"]].map(|x| x.as_f64() > Some(0.0));
+    let passes = ["forward_ms", "backward_ms"];
+    let both = |op: &Value| passes.map(|pass| op[pass].as_f64() > Some(0.0));
     for op in document["ops"].as_array().unwrap() {
         match op["op"].as_str().unwrap() {
             "linear" | "attention" => assert_eq!(both(op), [true, true], "{op}"),

@@ -51,7 +51,7 @@ pub struct DecodeReport {
     pub flops: f64,
     /// Bytes that a token in the middle of the written ones must read: weights, keys and values.
     pub bytes_per_token: f64,
-    /// The best rate at which main memory was read, in GB/s.
+    /// The best rate to and from main memory, in GB/s.
     pub bandwidth: f64,
     /// Operators of one token, the dearest first.
     pub ops: Vec<OpTime>,

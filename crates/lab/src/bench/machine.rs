@@ -8,11 +8,11 @@ use tenon_engine::{Buf, DType, Kernels};
 
 use super::{Times, least};
 
-/// Bytes that no cache holds.
-const BYTES: usize = 256 << 20;
+/// Bytes of a buffer: more than caches hold.
+const BYTES: usize = 128 << 20;
 /// Readings, of which the best counts.
-const READINGS: usize = 9;
-/// Width of the buffer that is read.
+const READINGS: usize = 5;
+/// Width of a buffer.
 const COLUMNS: usize = 1024;
 
 /// Rows and columns of a buffer and its type.
@@ -34,14 +34,19 @@ pub fn buffers<const N: usize>(device: &mut dyn Kernels, shapes: [Shape; N]) -> 
     placed
 }
 
-/// The best rate at which main memory was read, in GB/s (10⁹ bytes).
+/// The best rate to and from main memory, in GB/s (10⁹ bytes): of sums, copies and additions, since
+/// none of them is the fastest everywhere.
 pub fn bandwidth(device: &mut dyn Kernels, clock: &dyn Clock) -> f64 {
     let rows = BYTES / COLUMNS / size_of::<f32>();
-    let [values] = buffers(device, [(DType::F32, rows, COLUMNS)]);
-    let times = Times::of(clock, 1, READINGS, || {
-        black_box(device.sum(values));
+    let [x, y] = buffers(device, [(DType::F32, rows, COLUMNS); 2]);
+    let sums = Times::of(clock, 1, READINGS, || {
+        black_box(device.sum(x));
     });
-    rate(BYTES as f64, &times)
+    let copies = Times::of(clock, 1, READINGS, || device.copy(x, y));
+    let additions = Times::of(clock, 1, READINGS, || device.add_assign(x, y));
+    let words = [(1, sums), (2, copies), (3, additions)];
+    let rates = words.map(|(words, times)| rate((words * BYTES) as f64, &times));
+    rates.into_iter().fold(f64::NAN, f64::max)
 }
 
 /// Units of 10⁹ a second at the best reading; NaN without one.

@@ -12,7 +12,7 @@ use super::Times;
 use super::machine::{buffers, rate};
 
 /// Readings of each shape, of which the best counts.
-const READINGS: usize = 3;
+const READINGS: usize = 5;
 
 /// `C [m, n] = A [m, k] · B [k, n]`, with factors that lie in memory as they are or transposed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

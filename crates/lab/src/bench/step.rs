@@ -75,7 +75,7 @@ pub struct StepReport {
     pub flops: f64,
     /// The best rate of any product of the step alone, in GFLOP/s.
     pub sgemm_gflops: f64,
-    /// The best rate at which main memory was read, in GB/s.
+    /// The best rate to and from main memory, in GB/s.
     pub bandwidth: f64,
     /// All operations at the best rate of a product, and the bytes of the update at the best rate
     /// of main memory: less is hardly possible.

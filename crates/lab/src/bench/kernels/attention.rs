@@ -32,8 +32,7 @@ fn upload(device: &mut dyn Kernels, buf: Buf, values: &[i32]) {
 }
 
 impl Bench<'_> {
-    /// Operations are those of visible keys; the derivative has five products for the forward's
-    /// two.
+    /// Operations are those of visible keys; the derivative has five products, the forward two.
     pub(super) fn attention(&mut self) {
         let [seqs, len, n_heads, head_dim] = PACKED;
         let dims = dims(n_heads, head_dim);

@@ -1,6 +1,6 @@
 //! One allocation for all buffers of a plan, lent out as slices with checks at run time.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use memmap2::MmapMut;
 use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
 use std::ptr::NonNull;
@@ -46,31 +46,27 @@ impl Region {
 /// One zeroed, 64-byte aligned allocation.
 #[derive(Debug)]
 pub struct Arena {
-    start: NonNull<u8>,
-    layout: Layout,
+    memory: MmapMut,
 }
 
-// SAFETY: the arena owns its bytes, and they are reached only through `&mut self`.
-unsafe impl Send for Arena {}
-// SAFETY: `&Arena` gives no access to the bytes.
-unsafe impl Sync for Arena {}
-
 impl Arena {
-    /// Allocates `bytes` zeroed bytes.
+    /// Allocates `bytes` zeroed bytes, in huge pages where the system has them: products walk
+    /// through matrices by rows, and a row is often a page away from the next.
     ///
     /// # Panics
-    /// When `bytes` exceeds what an allocation can have; aborts when memory is exhausted.
+    /// When the system does not give the memory.
     pub fn new(bytes: usize) -> Arena {
-        let layout = Layout::from_size_align(bytes.max(ALIGN), ALIGN).expect("arena too large");
-        // SAFETY: the layout's size is not zero.
-        let start = unsafe { alloc_zeroed(layout) };
-        let start = NonNull::new(start).unwrap_or_else(|| handle_alloc_error(layout));
-        Arena { start, layout }
+        let memory = MmapMut::map_anon(bytes.max(ALIGN))
+            .unwrap_or_else(|e| panic!("no memory for an arena of {bytes} bytes: {e}"));
+        // A wish: small pages hold the same bytes.
+        #[cfg(target_os = "linux")]
+        let _ = memory.advise(memmap2::Advice::HugePage);
+        Arena { memory }
     }
 
     /// The size in bytes.
     pub fn bytes(&self) -> usize {
-        self.layout.size()
+        self.memory.len()
     }
 
     /// Starts lending slices; they all end before the next call.
@@ -83,19 +79,12 @@ impl Arena {
             written: false,
         };
         Lend {
-            start: self.start,
-            bytes: self.layout.size(),
+            bytes: self.memory.len(),
+            start: NonNull::from(&mut self.memory[..]).cast(),
             lent: RefCell::new([none; LENT_MAX]),
             n_lent: Cell::new(0),
             arena: PhantomData,
         }
-    }
-}
-
-impl Drop for Arena {
-    fn drop(&mut self) {
-        // SAFETY: allocated in `new` with this layout, and no `Lend` outlives the arena.
-        unsafe { dealloc(self.start.as_ptr(), self.layout) }
     }
 }
 

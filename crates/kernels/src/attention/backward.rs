@@ -1,7 +1,7 @@
 //! The derivative, tile by tile: scores are computed again from the saved log-normalisers.
 
 use super::sight::Sight;
-use super::{Attention, TK, TQ, turn};
+use super::{Attention, GROUP, STRIP, Seen, TK, TQ, fetch_early, gather, turn};
 use crate::gemm::{Finish, Product, multiply};
 use crate::isa::simd;
 use crate::lanes;
@@ -27,14 +27,44 @@ pub fn attention_vjp_work_len<S: Float>(head_dim: usize, threads: usize) -> usiz
     threads * worker_len(head_dim)
 }
 
-/// Turned queries and output gradients, a tile of weights and one of their gradients.
 fn worker_len(head_dim: usize) -> usize {
-    2 * TQ * head_dim + 2 * TK * TQ
+    (5 * TQ + 2 * TK) * head_dim + 2 * TK * TQ
+}
+
+/// Workspace of one worker.
+struct Space<'w, S> {
+    /// Queries and gradients of the output, `[d, TQ]`.
+    turned: [&'w mut [S]; 2],
+    /// The same, `[TQ, d]`.
+    rows: [&'w mut [S]; 2],
+    /// Gradient of the queries, `[TQ, d]`.
+    dq: &'w mut [S],
+    /// Keys and values, `[TK, d]`.
+    tile: [&'w mut [S]; 2],
+    /// P and scale·dS, `[TK, TQ]`.
+    weights: [&'w mut [S]; 2],
+}
+
+impl<'w, S> Space<'w, S> {
+    fn new(mut work: &'w mut [S], d: usize) -> Self {
+        let mut part = |len: usize| {
+            let (part, rest) = std::mem::take(&mut work).split_at_mut(len);
+            work = rest;
+            part
+        };
+        Space {
+            turned: [part(TQ * d), part(TQ * d)],
+            rows: [part(TQ * d), part(TQ * d)],
+            dq: part(TQ * d),
+            tile: [part(TK * d), part(TK * d)],
+            weights: [part(TK * TQ), part(TK * TQ)],
+        }
+    }
 }
 
 /// The derivative of [`crate::attention`] for dout `[N, H·K]`, from its `out` and `lse`. With
 /// weights P and δ_i = ⟨dout_i, out_i⟩: dv_j = Σ P_ij·dout_i; dS = P∘(dout·vᵀ − δ); dq =
-/// scale·dS·k; dk = scale·dSᵀ·q. Sums over queries run by head, then by tile of 64 rows of the
+/// scale·dS·k; dk = scale·dSᵀ·q. Sums over queries run by head, then by tile of 96 rows of the
 /// sequence. `work` has [`attention_vjp_work_len`] elements.
 ///
 /// # Panics
@@ -115,7 +145,6 @@ struct Unit<'a, S> {
 
 /// A tile of queries of one head.
 struct Queries<S> {
-    head: usize,
     rows: Range<usize>,
     /// Log-normaliser of each lane, 0 where nothing is seen.
     lse: [S; TQ],
@@ -152,33 +181,34 @@ impl<S: Float> Unit<'_, S> {
 
     unsafe fn compute_queries(&self, head: usize, rows: Range<usize>, work: &mut [S]) {
         let d = self.a.head_dim;
-        let (turned_q, work) = work.split_at_mut(TQ * d);
-        let (turned_dout, work) = work.split_at_mut(TQ * d);
-        let (weights, dscores) = work.split_at_mut(TK * TQ);
-        let absolute = || rows.clone().map(|i| self.start + i);
-        turn(absolute(), self.a.q, head * d, turned_q, d);
-        turn(absolute(), self.dout, head * d, turned_dout, d);
+        let mut space = Space::new(work, d);
+        let absolute = self.start + rows.start..self.start + rows.end;
+        for (i, x) in [self.a.q, self.dout].into_iter().enumerate() {
+            let rows = absolute.clone();
+            turn(self.isa, x, rows.clone(), head * d, space.turned[i], d);
+            gather(x, rows, head * d, space.rows[i], d);
+        }
         let queries = self.queries(head, &rows);
         let all = self.sight.range(rows.start).start..self.sight.range(rows.end - 1).end;
-        let mut add = self.grads.accumulate;
-        if !add && all.is_empty() {
-            for i in absolute() {
-                // SAFETY: the caller's promise.
-                unsafe { self.grads.dq.row(i, head * d, d) }.fill(S::ZERO);
-            }
-        }
+        space.dq.fill(S::ZERO);
         for keys in self.sight.tiles(all.start..all.end.max(all.start)) {
-            self.weights(&queries, &keys, turned_q, turned_dout, weights, dscores);
             // SAFETY: passed on.
-            unsafe { self.add_tile(&queries, &keys, add, weights, dscores) };
-            add = true;
+            unsafe { self.add_tile(&queries, &keys, &mut space) };
+        }
+        for (i, dq) in absolute.zip(space.dq.chunks_exact(d)) {
+            // SAFETY: the caller's promise.
+            let to = unsafe { self.grads.dq.row(i, head * d, d) };
+            if self.grads.accumulate {
+                add(self.isa, dq, to);
+            } else {
+                to.copy_from_slice(dq);
+            }
         }
     }
 
     fn queries(&self, head: usize, rows: &Range<usize>) -> Queries<S> {
         let d = self.a.head_dim;
         let mut queries = Queries {
-            head,
             rows: rows.clone(),
             lse: [S::ZERO; TQ],
             delta: [S::ZERO; TQ],
@@ -200,131 +230,183 @@ impl<S: Float> Unit<'_, S> {
         queries
     }
 
-    /// P and scale·dS of a tile, both `[keys, TQ]`.
-    fn weights(
-        &self,
-        queries: &Queries<S>,
-        keys: &Range<usize>,
-        turned_q: &[S],
-        turned_dout: &[S],
-        weights: &mut [S],
-        dscores: &mut [S],
-    ) {
-        let (d, n) = (self.a.head_dim, queries.rows.len());
-        let at = self.kv_head * d;
-        let pairs = [
-            (self.a.k, turned_q, &mut *weights),
-            (self.a.v, turned_dout, &mut *dscores),
-        ];
-        for (x, turned, to) in pairs {
-            let product = Product {
-                m: keys.len(),
-                n,
-                k: d,
-                a: x.at(self.start + keys.start, at),
-                a_row: x.row_stride,
-                a_col: 1,
-                b: turned.as_ptr(),
-                b_row: TQ,
-                c: to.as_mut_ptr(),
-                c_row: TQ,
-                finish: Finish::plain(false),
-            };
-            // SAFETY: the entry point checked that k and v have these rows and columns; the buffers
-            // hold TQ lanes by d columns and by TK keys.
-            unsafe { multiply(self.isa, product) };
+    /// Adds what a tile of keys contributes to dv, dk and dq.
+    ///
+    /// # Safety
+    /// As [`Unit::compute`].
+    unsafe fn add_tile(&self, queries: &Queries<S>, keys: &Range<usize>, space: &mut Space<'_, S>) {
+        let (d, n, at) = (
+            self.a.head_dim,
+            queries.rows.len(),
+            self.kv_head * self.a.head_dim,
+        );
+        let rows = self.start + keys.start..self.start + keys.end;
+        gather(self.a.k, rows.clone(), at, space.tile[0], d);
+        gather(self.a.v, rows, at, space.tile[1], d);
+        let next = self.sight.next_tile(keys);
+        let next = self.start + next.start..self.start + next.end;
+        fetch_early(self.a.k, next.clone(), at, d);
+        fetch_early(self.a.v, next, at, d);
+        let seen = Seen::new(&queries.start[..n], &queries.end[..n], keys);
+        for (lanes, keys) in seen.runs(n) {
+            self.scores(lanes, keys, space);
         }
+        let [weights, dscores] = &mut space.weights;
         for j in keys.clone().filter(|&j| self.sight.is_hole(j)) {
             weights[(j - keys.start) * TQ..][..n].fill(S::NEG_INFINITY);
         }
         let scale = S::from_f64(self.a.scale);
-        let first_key = keys.start as u32;
-        dscores_tile(
-            self.isa,
-            scale,
-            first_key,
-            keys.len(),
-            queries,
-            weights,
-            dscores,
-        );
+        for strip in 0..n.div_ceil(STRIP) {
+            let keys_seen = seen.of_strip(strip);
+            let first_key = (keys.start + keys_seen.start) as u32;
+            let at = keys_seen.start * TQ..keys_seen.end * TQ;
+            let (p, ds) = (&mut weights[at.clone()], &mut dscores[at]);
+            dscores_strip(self.isa, scale, first_key, strip * STRIP, queries, p, ds);
+        }
+        seen.clear_unseen(n, weights);
+        seen.clear_unseen(n, dscores);
+        for first in (0..keys.len()).step_by(GROUP) {
+            let some = first..keys.len().min(first + GROUP);
+            let lanes = seen.by_keys(some.clone(), n);
+            // SAFETY: passed on.
+            unsafe { self.add_over_queries(keys.start, some, lanes, space) };
+        }
+        for first in (0..n).step_by(GROUP) {
+            let lanes = first..n.min(first + GROUP);
+            self.add_over_keys(seen.of_lanes(lanes.clone()), lanes, space);
+        }
     }
 
-    /// Adds a tile to dv, dk and dq; `add` is false where dq holds nothing yet.
+    /// ⟨k, q⟩ and ⟨v, dout⟩ of some lanes and keys of the tile.
+    fn scores(&self, lanes: Range<usize>, keys: Range<usize>, space: &mut Space<'_, S>) {
+        let d = self.a.head_dim;
+        if keys.is_empty() {
+            return;
+        }
+        for i in 0..2 {
+            let product = Product {
+                m: keys.len(),
+                n: lanes.len(),
+                k: d,
+                a: space.tile[i][keys.start * d..keys.end * d].as_ptr(),
+                a_row: d,
+                a_col: 1,
+                b: space.turned[i][lanes.start..].as_ptr(),
+                b_row: TQ,
+                c: space.weights[i][keys.start * TQ + lanes.start..].as_mut_ptr(),
+                c_row: TQ,
+                finish: Finish::plain(false),
+            };
+            // SAFETY: the buffers hold TK keys by d columns, d columns by TQ lanes and TK keys by
+            // TQ lanes; lanes and keys lie inside.
+            unsafe { multiply(self.isa, product) };
+        }
+    }
+
+    /// Adds the terms of some lanes to dk and dv of some keys of the tile that starts at `tile`.
     ///
     /// # Safety
     /// As [`Unit::compute`].
-    unsafe fn add_tile(
+    unsafe fn add_over_queries(
         &self,
-        queries: &Queries<S>,
-        keys: &Range<usize>,
-        add: bool,
-        weights: &[S],
-        dscores: &[S],
+        tile: usize,
+        keys: Range<usize>,
+        lanes: Range<usize>,
+        space: &mut Space<'_, S>,
     ) {
-        let (d, n) = (self.a.head_dim, queries.rows.len());
-        let (at, kv_at) = (queries.head * d, self.kv_head * d);
-        let (row, key) = (self.start + queries.rows.start, self.start + keys.start);
-        let over_queries = |tile: &[S], x: Cols<'_, S>, grad: &ColsMut<'_, S>| Product {
-            m: keys.len(),
-            n: d,
-            k: n,
-            a: tile.as_ptr(),
-            a_row: TQ,
-            a_col: 1,
-            b: x.at(row, at),
-            b_row: x.row_stride,
-            c: grad.at(key, kv_at),
-            c_row: grad.row_stride(),
-            finish: Finish::plain(true),
-        };
-        let dv = over_queries(weights, self.dout, &self.grads.dv);
-        let dk = over_queries(dscores, self.a.q, &self.grads.dk);
-        let dq = Product {
-            m: n,
+        let (d, at) = (self.a.head_dim, self.kv_head * self.a.head_dim);
+        if lanes.is_empty() {
+            return;
+        }
+        let row = self.start + tile + keys.start;
+        // dv from P and dout, dk from dS and q.
+        for (i, x, grad) in [(0, 1, &self.grads.dv), (1, 0, &self.grads.dk)] {
+            let product = Product {
+                m: keys.len(),
+                n: d,
+                k: lanes.len(),
+                a: space.weights[i][keys.start * TQ + lanes.start..].as_ptr(),
+                a_row: TQ,
+                a_col: 1,
+                b: space.rows[x][lanes.start * d..].as_ptr(),
+                b_row: d,
+                c: grad.at(row, at),
+                c_row: grad.row_stride(),
+                finish: Finish::plain(true),
+            };
+            // SAFETY: as in `scores`; the gradients' rows and heads are this unit's own.
+            unsafe { multiply(self.isa, product) };
+        }
+    }
+
+    /// Adds the terms of some keys of the tile to dq of some lanes.
+    fn add_over_keys(&self, keys: Range<usize>, lanes: Range<usize>, space: &mut Space<'_, S>) {
+        let d = self.a.head_dim;
+        if keys.is_empty() {
+            return;
+        }
+        let product = Product {
+            m: lanes.len(),
             n: d,
             k: keys.len(),
-            a: dscores.as_ptr(),
+            a: space.weights[1][keys.start * TQ + lanes.start..].as_ptr(),
             a_row: 1,
             a_col: TQ,
-            b: self.a.k.at(key, kv_at),
-            b_row: self.a.k.row_stride,
-            c: self.grads.dq.at(row, at),
-            c_row: self.grads.dq.row_stride(),
-            finish: Finish::plain(add),
+            b: space.tile[0][keys.start * d..].as_ptr(),
+            b_row: d,
+            c: space.dq[lanes.start * d..lanes.end * d].as_mut_ptr(),
+            c_row: d,
+            finish: Finish::plain(true),
         };
-        for product in [dv, dk, dq] {
-            // SAFETY: the entry point checked all shapes; tiles hold TK keys by TQ lanes; the
-            // gradients' rows and heads are this unit's own.
-            unsafe { multiply(self.isa, product) };
+        // SAFETY: as in `scores`, and dq holds TQ lanes by d columns.
+        unsafe { multiply(self.isa, product) };
+    }
+}
+
+simd! {
+    fn add<S: Float>(x: &[S], to: &mut [S]) {
+        for (to, &x) in to.iter_mut().zip(x) {
+            *to += x;
         }
     }
 }
 
 simd! {
-    /// Scores to weights P in place, and ⟨dout, v⟩ to scale·P·(⟨dout, v⟩ − δ) in place.
-    fn dscores_tile<S: Float>(
+    /// Scores of a strip of lanes, rows of keys `TQ` apart, to weights P in place, and ⟨dout, v⟩ to
+    /// scale·P·(⟨dout, v⟩ − δ) in place.
+    fn dscores_strip<S: Float>(
         scale: S,
         first_key: u32,
-        n_keys: usize,
+        lane: usize,
         queries: &Queries<S>,
         weights: &mut [S],
         dscores: &mut [S],
     ) {
-        let n = queries.rows.len();
-        let (start, end) = (&queries.start[..n], &queries.end[..n]);
-        let (lse, delta) = (&queries.lse[..n], &queries.delta[..n]);
-        let rows = weights.chunks_mut(TQ).zip(dscores.chunks_mut(TQ)).take(n_keys);
+        let at = lane..lane + STRIP;
+        let start: [u32; STRIP] = queries.start[at.clone()].try_into().expect("a strip");
+        let end: [u32; STRIP] = queries.end[at.clone()].try_into().expect("a strip");
+        let lse: [S; STRIP] = queries.lse[at.clone()].try_into().expect("a strip");
+        let delta: [S; STRIP] = queries.delta[at.clone()].try_into().expect("a strip");
+        let last_key = first_key + (weights.len() / TQ) as u32;
+        let mut partial = false;
+        for l in 0..STRIP {
+            partial |= start[l] > first_key || end[l] < last_key;
+        }
+        let rows = weights.chunks_exact_mut(TQ).zip(dscores.chunks_exact_mut(TQ));
         for (j, (weights, dscores)) in (first_key..).zip(rows) {
-            let (weights, dscores) = (&mut weights[..n], &mut dscores[..n]);
-            for l in 0..n {
-                let seen = (j >= start[l]) & (j < end[l]);
-                let p = (weights[l] * scale - lse[l]).exp();
-                let p = if seen { p } else { S::ZERO };
-                weights[l] = p;
+            let p: &mut [S; STRIP] = (&mut weights[at.clone()]).try_into().expect("a strip");
+            let ds: &mut [S; STRIP] = (&mut dscores[at.clone()]).try_into().expect("a strip");
+            for l in 0..STRIP {
+                p[l] = (p[l] * scale - lse[l]).exp();
+                ds[l] = p[l] * (ds[l] - delta[l]) * scale;
+            }
+            if partial {
                 // A NaN in a hidden key's value must not reach this row.
-                let ds = p * (dscores[l] - delta[l]) * scale;
-                dscores[l] = if seen { ds } else { S::ZERO };
+                for l in 0..STRIP {
+                    let seen = (j >= start[l]) & (j < end[l]);
+                    p[l] = if seen { p[l] } else { S::ZERO };
+                    ds[l] = if seen { ds[l] } else { S::ZERO };
+                }
             }
         }
     }

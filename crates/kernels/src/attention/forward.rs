@@ -1,7 +1,7 @@
 //! The forward pass, tile by tile.
 
 use super::sight::Sight;
-use super::{Attention, TK, TQ, turn};
+use super::{Attention, GROUP, STRIP, Seen, TK, TQ, fetch_early, gather, turn};
 use crate::gemm::{Finish, Product, multiply};
 use crate::isa::simd;
 use crate::pool::Parts;
@@ -13,9 +13,9 @@ pub fn attention_work_len<S: Float>(head_dim: usize, threads: usize) -> usize {
     threads * worker_len(head_dim)
 }
 
-/// Turned queries, sums, one tile of scores.
+/// Turned queries, sums, a tile of keys and one of values, and their scores.
 pub(super) fn worker_len(head_dim: usize) -> usize {
-    2 * TQ * head_dim + TK * TQ
+    2 * (TQ + TK) * head_dim + TK * TQ
 }
 
 /// out `[N, H·K]` = softmax(scale · q·kᵀ) · v within each sequence, and the log-normalisers lse
@@ -125,6 +125,36 @@ struct Lanes<S> {
     end: [u32; TQ],
 }
 
+/// Workspace of one worker.
+struct Space<'w, S> {
+    /// Queries, `[d, TQ]`.
+    turned: &'w mut [S],
+    /// Weighted sums of values, `[TQ, d]`.
+    sums: &'w mut [S],
+    /// `[TK, d]`.
+    keys: &'w mut [S],
+    /// `[TK, d]`.
+    values: &'w mut [S],
+    /// `[TK, TQ]`.
+    scores: &'w mut [S],
+}
+
+impl<'w, S> Space<'w, S> {
+    fn new(work: &'w mut [S], d: usize) -> Self {
+        let (turned, work) = work.split_at_mut(TQ * d);
+        let (sums, work) = work.split_at_mut(TQ * d);
+        let (keys, work) = work.split_at_mut(TK * d);
+        let (values, scores) = work.split_at_mut(TK * d);
+        Space {
+            turned,
+            sums,
+            keys,
+            values,
+            scores,
+        }
+    }
+}
+
 impl<S: Float> Block<'_, S> {
     /// Computes all query heads of the group for `rows`: as many heads at once as fill the lanes.
     ///
@@ -155,26 +185,21 @@ impl<S: Float> Block<'_, S> {
         work: &mut [S],
     ) {
         let d = self.head_dim;
-        let (turned, work) = work.split_at_mut(TQ * d);
-        let (sums, scores) = work.split_at_mut(TQ * d);
+        let mut space = Space::new(work, d);
         let mut lanes = self.lanes(&rows, heads.len());
         for (h, head) in heads.clone().enumerate() {
-            let to = &mut turned[h * rows.len()..];
-            turn(
-                rows.clone().map(|i| self.q_start + i),
-                self.q,
-                head * d,
-                to,
-                d,
-            );
+            let queries = self.q_start + rows.start..self.q_start + rows.end;
+            let to = &mut space.turned[h * rows.len()..];
+            turn(self.isa, self.q, queries, head * d, to, d);
         }
         let all = self.sight.range(self.past + rows.start).start
             ..self.sight.range(self.past + rows.end - 1).end;
         let mut is_first = true;
         for keys in self.sight.tiles(all.start..all.end.max(all.start)) {
-            self.add_tile(keys, is_first, &mut lanes, turned, sums, scores);
+            self.add_tile(keys, is_first, &mut lanes, &mut space);
             is_first = false;
         }
+        let sums = space.sums;
         if is_first {
             sums.fill(S::ZERO);
         }
@@ -210,113 +235,171 @@ impl<S: Float> Block<'_, S> {
         lanes
     }
 
-    /// Adds one tile of keys to the running softmax and to `sums` `[lane, d]`.
+    /// Adds one tile of keys to the running softmax and to the sums.
     fn add_tile(
         &self,
         keys: Range<usize>,
         is_first: bool,
         lanes: &mut Lanes<S>,
-        turned: &[S],
-        sums: &mut [S],
-        scores: &mut [S],
+        space: &mut Space<'_, S>,
     ) {
         let (d, n) = (self.head_dim, lanes.n);
-        let (k, v) = (self.k, self.v);
         let at = self.kv_head * d;
-        let scores_product = Product {
+        let rows = self.k_start + keys.start..self.k_start + keys.end;
+        // Few lanes read a tile only once.
+        let apart = n <= STRIP;
+        if !apart {
+            gather(self.k, rows.clone(), at, space.keys, d);
+            gather(self.v, rows.clone(), at, space.values, d);
+            let next = self.sight.next_tile(&keys);
+            let next = self.k_start + next.start..self.k_start + next.end;
+            fetch_early(self.k, next.clone(), at, d);
+            fetch_early(self.v, next, at, d);
+        }
+        let [k, v] = match apart {
+            true => [self.k, self.v].map(|x| (x.at(rows.start, at), x.row_stride)),
+            false => [(space.keys.as_ptr(), d), (space.values.as_ptr(), d)],
+        };
+        let seen = Seen::new(&lanes.start[..n], &lanes.end[..n], &keys);
+        for (lanes, keys) in seen.runs(n) {
+            self.scores(lanes, keys, k, space);
+        }
+        for j in keys.clone().filter(|&j| self.sight.is_hole(j)) {
+            space.scores[(j - keys.start) * TQ..][..n].fill(S::NEG_INFINITY);
+        }
+        for strip in 0..n.div_ceil(STRIP) {
+            let seen = seen.of_strip(strip);
+            let rows = &mut space.scores[seen.start * TQ..seen.end * TQ];
+            let first_key = (keys.start + seen.start) as u32;
+            softmax_strip(self.isa, self.scale, first_key, strip * STRIP, lanes, rows);
+        }
+        seen.clear_unseen(n, space.scores);
+        if !is_first {
+            for lane in 0..n {
+                fade(self.isa, lanes.fade[lane], &mut space.sums[lane * d..][..d]);
+            }
+        }
+        for first in (0..n).step_by(GROUP) {
+            let lanes = first..n.min(first + GROUP);
+            let keys = seen.of_lanes(lanes.clone());
+            self.add_values(lanes, keys, v, is_first, space);
+        }
+    }
+
+    /// ⟨k, q⟩ of some lanes and keys of the tile.
+    fn scores(
+        &self,
+        lanes: Range<usize>,
+        keys: Range<usize>,
+        (k, k_row): (*const S, usize),
+        space: &mut Space<'_, S>,
+    ) {
+        let d = self.head_dim;
+        if keys.is_empty() {
+            return;
+        }
+        let product = Product {
             m: keys.len(),
-            n,
+            n: lanes.len(),
             k: d,
-            a: k.at(self.k_start + keys.start, at),
-            a_row: k.row_stride,
+            a: k.wrapping_add(keys.start * k_row),
+            a_row: k_row,
             a_col: 1,
-            b: turned.as_ptr(),
+            b: space.turned[lanes.start..].as_ptr(),
             b_row: TQ,
-            c: scores.as_mut_ptr(),
+            c: space.scores[keys.start * TQ + lanes.start..].as_mut_ptr(),
             c_row: TQ,
             finish: Finish::plain(false),
         };
-        // SAFETY: the entry point checked that k has these rows and columns; the buffers hold TQ
-        // lanes by d columns and by TK keys.
-        unsafe { multiply(self.isa, scores_product) };
-        for j in keys.clone().filter(|&j| self.sight.is_hole(j)) {
-            scores[(j - keys.start) * TQ..][..n].fill(S::NEG_INFINITY);
-        }
-        softmax_tile(
-            self.isa,
-            self.scale,
-            keys.start as u32,
-            keys.len(),
-            lanes,
-            scores,
-        );
-        if !is_first {
-            for lane in 0..n {
-                fade(self.isa, lanes.fade[lane], &mut sums[lane * d..][..d]);
-            }
-        }
-        let values_product = Product {
-            m: n,
+        // SAFETY: the buffers hold d columns by TQ lanes and TK keys by TQ lanes; lanes and keys lie
+        // inside, and the tile's keys are there: gathered, or as the entry point checked.
+        unsafe { multiply(self.isa, product) };
+    }
+
+    /// Adds (at first: sets) the weighted values of some keys to some lanes' sums.
+    fn add_values(
+        &self,
+        lanes: Range<usize>,
+        keys: Range<usize>,
+        (v, v_row): (*const S, usize),
+        is_first: bool,
+        space: &mut Space<'_, S>,
+    ) {
+        let d = self.head_dim;
+        let product = Product {
+            m: lanes.len(),
             n: d,
             k: keys.len(),
-            a: scores.as_ptr(),
+            a: space.scores[keys.start * TQ + lanes.start..].as_ptr(),
             a_row: 1,
             a_col: TQ,
-            b: v.at(self.k_start + keys.start, at),
-            b_row: v.row_stride,
-            c: sums.as_mut_ptr(),
+            b: v.wrapping_add(keys.start * v_row),
+            b_row: v_row,
+            c: space.sums[lanes.start * d..lanes.end * d].as_mut_ptr(),
             c_row: d,
             finish: Finish::plain(!is_first),
         };
-        // SAFETY: as above, for v.
-        unsafe { multiply(self.isa, values_product) };
+        // SAFETY: as in `scores`, and sums hold TQ lanes by d columns.
+        unsafe { multiply(self.isa, product) };
     }
 }
 
 simd! {
-    /// Turns scores `[n_keys, TQ]` into weights relative to the new running maximum.
-    fn softmax_tile<S: Float>(
+    /// Turns the scores of a strip of lanes, rows of keys `TQ` apart, into weights relative to the
+    /// new running maximum.
+    fn softmax_strip<S: Float>(
         scale: S,
         first_key: u32,
-        n_keys: usize,
+        lane: usize,
         lanes: &mut Lanes<S>,
-        scores: &mut [S],
+        rows: &mut [S],
     ) {
-        let n = lanes.n;
-        let mut max = lanes.max;
-        let (start, end) = (&lanes.start[..n], &lanes.end[..n]);
-        let last_key = first_key + n_keys as u32;
-        let partial = start.iter().any(|&s| s > first_key) || end.iter().any(|&e| e < last_key);
-        for (j, row) in (first_key..last_key).zip(scores.chunks_mut(TQ)) {
-            let row = &mut row[..n];
+        let n_keys = (rows.len() / TQ) as u32;
+        let at = lane..lane + STRIP;
+        let start: [u32; STRIP] = lanes.start[at.clone()].try_into().expect("a strip");
+        let end: [u32; STRIP] = lanes.end[at.clone()].try_into().expect("a strip");
+        let old: [S; STRIP] = lanes.max[at.clone()].try_into().expect("a strip");
+        let mut max = old;
+        let mut partial = false;
+        for l in 0..STRIP {
+            partial |= start[l] > first_key || end[l] < first_key + n_keys;
+        }
+        for (j, row) in (first_key..).zip(rows.chunks_exact_mut(TQ)) {
+            let row: &mut [S; STRIP] = (&mut row[at.clone()]).try_into().expect("a strip");
             if partial {
-                for ((s, &start), &end) in row.iter_mut().zip(start).zip(end) {
-                    let seen = (j >= start) & (j < end);
-                    *s = if seen { *s } else { S::NEG_INFINITY };
+                for l in 0..STRIP {
+                    let seen = (j >= start[l]) & (j < end[l]);
+                    row[l] = if seen { row[l] * scale } else { S::NEG_INFINITY };
+                }
+            } else {
+                for l in 0..STRIP {
+                    row[l] = row[l] * scale;
                 }
             }
-            for (s, max) in row.iter_mut().zip(&mut max) {
-                *s *= scale;
-                *max = max.max_nan(*s);
+            // A NaN may get lost here; its weight stays NaN.
+            for l in 0..STRIP {
+                max[l] = if row[l] > max[l] { row[l] } else { max[l] };
             }
         }
         // A lane that has seen nothing keeps weights of 0 instead of ∞ − ∞.
         let mut base = max;
-        let mut total = [S::ZERO; TQ];
-        for l in 0..n {
+        let mut total = [S::ZERO; STRIP];
+        for l in 0..STRIP {
             base[l] = if max[l] == S::NEG_INFINITY { S::ZERO } else { max[l] };
-            lanes.fade[l] = (lanes.max[l] - base[l]).exp();
         }
-        for row in scores.chunks_mut(TQ).take(n_keys) {
-            for ((s, &base), total) in row[..n].iter_mut().zip(&base).zip(&mut total) {
-                *s = (*s - base).exp();
-                *total += *s;
+        for row in rows.chunks_exact_mut(TQ) {
+            let row: &mut [S; STRIP] = (&mut row[at.clone()]).try_into().expect("a strip");
+            for l in 0..STRIP {
+                row[l] = (row[l] - base[l]).exp();
+                total[l] += row[l];
             }
         }
-        for l in 0..n {
-            lanes.sum[l] = lanes.sum[l].mul_add(lanes.fade[l], total[l]);
+        for l in 0..STRIP {
+            let fade = (old[l] - base[l]).exp();
+            lanes.fade[lane + l] = fade;
+            lanes.sum[lane + l] = lanes.sum[lane + l].mul_add(fade, total[l]);
+            lanes.max[lane + l] = max[l];
         }
-        lanes.max = max;
     }
 }
 

@@ -2,7 +2,8 @@
 //! never exists; only tiles of it do.
 //!
 //! Scores are held transposed, keys by queries, so that the softmax of a query runs down a lane and
-//! no sum crosses lanes. What a query row computes depends on its own keys alone: keys come in
+//! no sum crosses lanes. Of a tile that some queries do not see, only what a strip of lanes sees is
+//! computed. What a query row computes depends on its own keys alone: keys come in
 //! tiles of [`TK`] counted from the sequence's first visible key, scores and weighted sums are
 //! fused chains in the order of columns and keys, and a masked key has weight 0. So rows keep their
 //! bits alone or in a batch, packed, padded or decoded from a cache.
@@ -16,12 +17,19 @@ pub use backward::{AttentionGrads, attention_vjp, attention_vjp_work_len};
 pub use cached::{Cache, CachedAttention, attention_cached, cache_append};
 pub use forward::{attention, attention_work_len};
 
-use crate::{Cols, Float};
+use crate::gemm::{Block, prefetch, turn_block};
+use crate::{Cols, Float, Isa};
+use std::ops::Range;
 
-/// Keys in a tile.
-pub(crate) const TK: usize = 64;
-/// Queries in a tile.
-pub(crate) const TQ: usize = 64;
+/// Keys in a tile: whole rows and columns of register tiles of every instruction set.
+pub(crate) const TK: usize = 96;
+/// Queries in a tile, likewise.
+pub(crate) const TQ: usize = 96;
+/// Lanes whose softmax is kept in registers.
+const STRIP: usize = 16;
+/// Lanes, or keys, whose weighted sums are computed over the same keys, or queries: whole rows of
+/// register tiles of every instruction set.
+const GROUP: usize = 24;
 
 /// Queries, keys and values of packed sequences, and who sees whom.
 #[derive(Clone, Copy, Debug)]
@@ -80,17 +88,116 @@ fn assert_heads(n_heads: usize, n_kv_heads: usize, head_dim: usize) {
     );
 }
 
-/// Copies columns of rows into lanes: `out[d * TQ + lane]` for `width` columns, one lane per row.
+/// Copies `width` columns of rows into lanes: `out[d * TQ + lane]`, one lane per row.
 fn turn<S: Float>(
-    rows: impl Iterator<Item = usize>,
+    isa: Isa,
     x: Cols<'_, S>,
+    rows: Range<usize>,
     at: usize,
     out: &mut [S],
     width: usize,
 ) {
-    for (lane, i) in rows.enumerate() {
-        for (d, &x) in x.row(i, at, width).iter().enumerate() {
-            out[d * TQ + lane] = x;
+    if rows.is_empty() {
+        return;
+    }
+    let block = Block {
+        data: &x.data[rows.start * x.row_stride + x.offset + at..],
+        item: x.row_stride,
+        step: 1,
+        len: rows.len(),
+        k: width,
+    };
+    turn_block(isa, block, TQ, out);
+}
+
+/// Copies `width` columns of rows side by side: `out[row * width + d]`. Rows of a wide matrix lie
+/// so far apart that they share few places of a cache.
+fn gather<S: Float>(x: Cols<'_, S>, rows: Range<usize>, at: usize, out: &mut [S], width: usize) {
+    for (i, to) in rows.zip(out.chunks_exact_mut(width)) {
+        to.copy_from_slice(x.row(i, at, width));
+    }
+}
+
+/// Asks for what [`gather`] will read.
+fn fetch_early<S: Float>(x: Cols<'_, S>, rows: Range<usize>, at: usize, width: usize) {
+    for i in rows {
+        for line in x.row(i, at, width).chunks(64 / size_of::<S>()) {
+            prefetch(line);
+        }
+    }
+}
+
+/// For each strip of lanes, the keys of a tile that any of its lanes sees, from the tile's start.
+struct Seen {
+    strips: [(usize, usize); TQ / STRIP],
+    n_keys: usize,
+}
+
+impl Seen {
+    /// Of lanes that see `start..end` each, in the tile `keys`.
+    fn new(start: &[u32], end: &[u32], keys: &Range<usize>) -> Seen {
+        let mut strips = [(0, 0); TQ / STRIP];
+        let lanes = start.chunks(STRIP).zip(end.chunks(STRIP));
+        for (strip, (start, end)) in strips.iter_mut().zip(lanes) {
+            let seen = start.iter().zip(end).filter(|(s, e)| s < e);
+            let first = seen.clone().map(|(&s, _)| s as usize).min().unwrap_or(0);
+            let last = seen.map(|(_, &e)| e as usize).max().unwrap_or(0);
+            let (first, last) = (first.max(keys.start), last.min(keys.end));
+            if first < last {
+                *strip = (first - keys.start, last - keys.start);
+            }
+        }
+        Seen {
+            strips,
+            n_keys: keys.len(),
+        }
+    }
+
+    /// The keys that lanes of a strip see.
+    fn of_strip(&self, strip: usize) -> Range<usize> {
+        self.strips[strip].0..self.strips[strip].1
+    }
+
+    /// Keys that some lane of `lanes` sees.
+    fn of_lanes(&self, lanes: Range<usize>) -> Range<usize> {
+        let strips = &self.strips[lanes.start / STRIP..lanes.end.div_ceil(STRIP)];
+        let seen = strips.iter().filter(|(s, e)| s < e);
+        let first = seen.clone().map(|s| s.0).min().unwrap_or(0);
+        first..seen.map(|s| s.1).max().unwrap_or(first)
+    }
+
+    /// Lanes below `n` that see some key of `keys`, in whole strips.
+    fn by_keys(&self, keys: Range<usize>, n: usize) -> Range<usize> {
+        let sees = |s: &(usize, usize)| s.0 < keys.end && keys.start < s.1;
+        let first = self.strips.iter().position(sees);
+        let last = self.strips.iter().rposition(sees);
+        match first.zip(last) {
+            Some((first, last)) => first * STRIP..n.min((last + 1) * STRIP),
+            None => 0..0,
+        }
+    }
+
+    /// Runs of neighbouring strips that see the same keys: lanes below `n`, and the keys.
+    fn runs(&self, n: usize) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
+        let mut strip = 0;
+        std::iter::from_fn(move || {
+            let first = strip;
+            if first * STRIP >= n {
+                return None;
+            }
+            while strip * STRIP < n && self.strips[strip] == self.strips[first] {
+                strip += 1;
+            }
+            Some((first * STRIP..n.min(strip * STRIP), self.of_strip(first)))
+        })
+    }
+
+    /// Weight 0 for what the strips do not see.
+    fn clear_unseen<S: Float>(&self, n: usize, weights: &mut [S]) {
+        for (lanes, keys) in self.runs(n) {
+            for j in (0..keys.start).chain(keys.end..self.n_keys) {
+                weights[j * TQ..][lanes.clone()].fill(S::ZERO);
+            }
         }
     }
 }

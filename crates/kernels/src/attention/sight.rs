@@ -67,6 +67,11 @@ impl<'a> Sight<'a> {
             .map(move |j| j..keys.end.min(j + TK))
     }
 
+    /// The tile behind `tile`, empty behind the last key.
+    pub(crate) fn next_tile(&self, tile: &Range<usize>) -> Range<usize> {
+        tile.end..self.keys.1.min(tile.end + TK).max(tile.end)
+    }
+
     /// The end of the tile of queries that starts at `i`: tiles restart at the first visible key,
     /// so that padding on the left does not move them.
     pub(crate) fn query_tile_end(&self, i: usize, len: usize, size: usize) -> usize {
@@ -116,8 +121,10 @@ mod tests {
     #[test]
     fn tiles_start_at_multiples_from_the_first_key() {
         let sight = Sight::new(true, None, 300, None);
-        let tiles: Vec<_> = sight.tiles(70..200).collect();
-        assert_eq!(tiles, [64..128, 128..192, 192..200]);
+        let tiles: Vec<_> = sight.tiles(100..200).collect();
+        assert_eq!(tiles, [96..192, 192..200]);
+        assert_eq!(sight.next_tile(&(96..192)), 192..288);
+        assert_eq!(sight.next_tile(&(288..300)), 300..300);
         assert_eq!(sight.tiles(5..5).count(), 0);
     }
 

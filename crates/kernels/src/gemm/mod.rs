@@ -12,12 +12,13 @@ mod skinny;
 mod tile;
 mod vector;
 
+pub(crate) use pack::{Block, turn_block};
 pub(crate) use tile::{Finish, Product, multiply, tile_shape};
-pub(crate) use vector::Wide;
+pub(crate) use vector::{Wide, prefetch};
 
 use crate::pool::Parts;
 use crate::{Cx, Float, Isa};
-use pack::{Block, pack};
+use pack::pack;
 
 /// Steps of k in a block: a panel of B of this depth stays in the first-level cache.
 pub(crate) const KC: usize = 256;

@@ -29,11 +29,20 @@ pub(crate) fn pack<S: Float>(isa: Isa, block: Block<'_, S>, width: usize, out: &
         if block.item == 1 {
             copy_panel(isa, data, block.step, items, width, panel);
         } else if block.step == 1 {
-            turn_panel(isa, data, block.item, items, width, panel);
+            turn_panel(isa, data, block.item, items, width, block.k, panel);
         } else {
             gather_panel(data, block.item, block.step, items, width, panel);
         }
     }
+}
+
+/// Turns items whose steps are adjacent: step p of item i goes to `out[p * width + i]`.
+pub(crate) fn turn_block<S: Float>(isa: Isa, block: Block<'_, S>, width: usize, out: &mut [S]) {
+    assert!(
+        block.step == 1 && (block.k - 1) * width + block.len <= out.len(),
+        "a block leaves its panel"
+    );
+    turn_panel(isa, block.data, block.item, block.len, width, block.k, out);
 }
 
 simd! {
@@ -68,11 +77,13 @@ fn turn_panel<S: Float>(
     item: usize,
     items: usize,
     width: usize,
+    k: usize,
     panel: &mut [S],
 ) {
-    let k = panel.len() / width;
     assert!(
-        items <= width && (items - 1) * item + k <= data.len(),
+        items <= width
+            && (items - 1) * item + k <= data.len()
+            && (k - 1) * width + items <= panel.len(),
         "a panel leaves its operand"
     );
     let turned = match isa {
@@ -80,7 +91,7 @@ fn turn_panel<S: Float>(
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 | Isa::Avx512 => {
             // SAFETY: `Cx::new` checked that the processor has AVX2; shapes as asserted.
-            unsafe { turn_blocks(data, item, items, width, panel) }
+            unsafe { turn_blocks(data, item, items, width, k, panel) }
             k - k % 8
         }
         #[cfg(not(target_arch = "x86_64"))]
@@ -96,7 +107,8 @@ fn turn_panel<S: Float>(
 /// Whole blocks of eight steps, in groups of eight, six, four and single items.
 ///
 /// # Safety
-/// The processor has AVX2; `items` ≤ `width`, and the last item's last step is inside `data`.
+/// The processor has AVX2; `items` ≤ `width`, and the last item's last step is inside `data` and
+/// inside `panel`.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 unsafe fn turn_blocks<S: Float>(
@@ -104,9 +116,9 @@ unsafe fn turn_blocks<S: Float>(
     item: usize,
     items: usize,
     width: usize,
+    k: usize,
     panel: &mut [S],
 ) {
-    let k = panel.len() / width;
     let (data, panel) = (data.as_ptr(), panel.as_mut_ptr());
     for p in (0..k - k % 8).step_by(8) {
         let mut i = 0;

@@ -76,31 +76,47 @@ impl<S: Float> Product<S> {
     }
 }
 
-/// The first `R` rows and `NV` registers of columns.
+/// Rows of A that one pointer serves: rows 0, 1 and 2 are within an address of it.
+const ROWS_PER_POINTER: usize = 3;
+
+/// The first `R` rows and `NV` registers of columns; `UNIT` when neighbouring rows of A are
+/// adjacent.
 ///
 /// # Safety
 /// m ≥ R, n ≥ NV · LANES, everything the product names is there, and the processor has `V`.
 #[inline(always)]
-unsafe fn tile<V: Vector, const R: usize, const NV: usize>(p: Product<V::S>) {
+unsafe fn tile<V: Vector, const R: usize, const NV: usize, const UNIT: bool>(p: Product<V::S>) {
+    const { assert!(R <= 4 * ROWS_PER_POINTER) }
+    let a_row = if UNIT { 1 } else { p.a_row };
     // SAFETY: all offsets are inside the product by the caller's promise.
     unsafe {
         for i in 0..R {
             V::prefetch(p.c.add(i * p.c_row));
         }
         let mut acc = [[V::zero(); NV]; R];
-        let (mut a, mut b) = (p.a, p.b);
+        let mut b = p.b;
+        let mut a = [p.a; 4];
+        for i in 0..4 {
+            a[i] = p.a.wrapping_add(i * ROWS_PER_POINTER * a_row);
+        }
         for _ in 0..p.k {
             let mut cols = [V::zero(); NV];
             for v in 0..NV {
                 cols[v] = V::load(b.add(v * V::LANES));
             }
             for i in 0..R {
-                let x = V::splat(*a.add(i * p.a_row));
+                let row = match UNIT {
+                    true => a[0].add(i),
+                    false => a[i / ROWS_PER_POINTER].add(i % ROWS_PER_POINTER * a_row),
+                };
+                let x = V::splat(*row);
                 for v in 0..NV {
                     acc[i][v] = x.fma(cols[v], acc[i][v]);
                 }
             }
-            a = a.wrapping_add(p.a_col);
+            for i in 0..4 {
+                a[i] = a[i].wrapping_add(p.a_col);
+            }
             b = b.wrapping_add(p.b_row);
         }
         for i in 0..R {
@@ -124,23 +140,25 @@ unsafe fn tile<V: Vector, const R: usize, const NV: usize>(p: Product<V::S>) {
 /// # Safety
 /// As [`tile`], for every row.
 #[inline(always)]
-unsafe fn strip<V: Vector, const MR: usize, const NV: usize>(mut p: Product<V::S>) {
+unsafe fn strip<V: Vector, const MR: usize, const NV: usize, const UNIT: bool>(
+    mut p: Product<V::S>,
+) {
     // SAFETY: rows are counted down to what is left.
     unsafe {
         while p.m >= MR {
-            tile::<V, MR, NV>(p);
+            tile::<V, MR, NV, UNIT>(p);
             p = p.below(MR);
         }
         if MR > 6 && p.m >= 6 {
-            tile::<V, 6, NV>(p);
+            tile::<V, 6, NV, UNIT>(p);
             p = p.below(6);
         }
         match p.m {
-            5 => tile::<V, 5, NV>(p),
-            4 => tile::<V, 4, NV>(p),
-            3 => tile::<V, 3, NV>(p),
-            2 => tile::<V, 2, NV>(p),
-            1 => tile::<V, 1, NV>(p),
+            5 => tile::<V, 5, NV, UNIT>(p),
+            4 => tile::<V, 4, NV, UNIT>(p),
+            3 => tile::<V, 3, NV, UNIT>(p),
+            2 => tile::<V, 2, NV, UNIT>(p),
+            1 => tile::<V, 1, NV, UNIT>(p),
             _ => {}
         }
     }
@@ -152,7 +170,7 @@ unsafe fn strip<V: Vector, const MR: usize, const NV: usize>(mut p: Product<V::S
 /// Everything the product names is there, C is written by nobody else and overlaps neither A nor B,
 /// and the processor has `V` and `W`.
 #[inline(always)]
-unsafe fn product<V, W, const MR: usize>(mut p: Product<V::S>)
+unsafe fn columns<V, W, const MR: usize, const UNIT: bool>(mut p: Product<V::S>)
 where
     V: Vector,
     W: Vector<S = V::S>,
@@ -160,20 +178,39 @@ where
     // SAFETY: columns are counted down to what is left.
     unsafe {
         while p.n >= 2 * V::LANES {
-            strip::<V, MR, 2>(p);
+            strip::<V, MR, 2, UNIT>(p);
             p = p.right(2 * V::LANES);
         }
         if p.n >= V::LANES {
-            strip::<V, MR, 1>(p);
+            strip::<V, MR, 1, UNIT>(p);
             p = p.right(V::LANES);
         }
         if W::LANES < V::LANES && p.n >= W::LANES {
-            strip::<W, MR, 1>(p);
+            strip::<W, MR, 1, UNIT>(p);
             p = p.right(W::LANES);
         }
         while p.n > 0 {
-            strip::<One<V::S>, 6, 1>(p);
+            strip::<One<V::S>, 6, 1, UNIT>(p);
             p = p.right(1);
+        }
+    }
+}
+
+/// [`columns`] for either form of A.
+///
+/// # Safety
+/// As [`columns`].
+#[inline(always)]
+unsafe fn product<V, W, const MR: usize>(p: Product<V::S>)
+where
+    V: Vector,
+    W: Vector<S = V::S>,
+{
+    // SAFETY: passed on.
+    unsafe {
+        match p.a_row {
+            1 => columns::<V, W, MR, true>(p),
+            _ => columns::<V, W, MR, false>(p),
         }
     }
 }

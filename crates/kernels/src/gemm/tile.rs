@@ -1,6 +1,8 @@
 //! The micro-kernel: a tile of C held in registers while k runs.
 
-use super::vector::{One, Vector, Wide};
+#[cfg(target_arch = "x86_64")]
+use super::vector::Wide;
+use super::vector::{One, Vector};
 use crate::{Float, Isa};
 
 /// What happens to a tile of C when its block of k is summed.

@@ -3,6 +3,13 @@
 use crate::Float;
 
 /// A register of `LANES` elements; methods are meaningful only where the processor has it.
+#[cfg_attr(
+    not(target_arch = "x86_64"),
+    expect(
+        unreachable_pub,
+        reason = "public through `Wide`, which is empty there"
+    )
+)]
 pub trait Vector: Copy {
     /// The element.
     type S: Float;
@@ -35,11 +42,13 @@ pub trait Vector: Copy {
     unsafe fn prefetch(p: *const Self::S);
 }
 
-/// The registers of an element type for each instruction set.
+/// The registers of an element type for each instruction set; none outside x86-64.
 pub trait Wide: Sized {
     /// 256 bits.
+    #[cfg(target_arch = "x86_64")]
     type V256: Vector<S = Self>;
     /// 512 bits.
+    #[cfg(target_arch = "x86_64")]
     type V512: Vector<S = Self>;
 
     /// Transposes `I` items of eight adjacent steps, `item` apart, into eight rows of `I`, `width`
@@ -47,6 +56,7 @@ pub trait Wide: Sized {
     ///
     /// # Safety
     /// The processor has `V256`; the elements are there.
+    #[cfg(target_arch = "x86_64")]
     #[inline(always)]
     unsafe fn turn_eight<const I: usize>(
         from: *const Self,
@@ -124,19 +134,10 @@ impl<S: Float> Vector for One<S> {
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-mod wide {
-    use super::{One, Wide};
+impl Wide for f32 {}
 
-    impl Wide for f32 {
-        type V256 = One<f32>;
-        type V512 = One<f32>;
-    }
-
-    impl Wide for f64 {
-        type V256 = One<f64>;
-        type V512 = One<f64>;
-    }
-}
+#[cfg(not(target_arch = "x86_64"))]
+impl Wide for f64 {}
 
 #[cfg(target_arch = "x86_64")]
 mod wide {

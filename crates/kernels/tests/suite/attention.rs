@@ -11,19 +11,24 @@ use tenon_kernels::{
 
 /// A packed projection `[N, (H + 2G)·K]` and the rules.
 #[derive(Clone)]
-struct Case<S> {
-    qkv: Vec<S>,
+pub(crate) struct Case<S> {
+    pub(crate) qkv: Vec<S>,
     n_heads: usize,
     n_kv_heads: usize,
     head_dim: usize,
     causal: bool,
-    window: Option<usize>,
+    pub(crate) window: Option<usize>,
     cu_seqlens: Vec<i32>,
-    key_mask: Option<Vec<i32>>,
+    pub(crate) key_mask: Option<Vec<i32>>,
 }
 
 impl<S: Float> Case<S> {
-    fn new(lens: &[usize], heads: (usize, usize), head_dim: usize, causal: bool) -> Self {
+    pub(crate) fn new(
+        lens: &[usize],
+        heads: (usize, usize),
+        head_dim: usize,
+        causal: bool,
+    ) -> Self {
         let mut cu_seqlens = vec![0];
         for &len in lens {
             cu_seqlens.push(cu_seqlens[cu_seqlens.len() - 1] + len as i32);
@@ -43,11 +48,11 @@ impl<S: Float> Case<S> {
         }
     }
 
-    fn n(&self) -> usize {
+    pub(crate) fn n(&self) -> usize {
         self.cu_seqlens[self.cu_seqlens.len() - 1] as usize
     }
 
-    fn widths(&self) -> [usize; 3] {
+    pub(crate) fn widths(&self) -> [usize; 3] {
         [self.n_heads, self.n_kv_heads, self.n_kv_heads].map(|heads| heads * self.head_dim)
     }
 
@@ -81,7 +86,7 @@ impl<S: Float> Case<S> {
         }
     }
 
-    fn forward(&self, cx: Cx<'_>, qkv: &[S]) -> (Vec<S>, Vec<S>) {
+    pub(crate) fn forward(&self, cx: Cx<'_>, qkv: &[S]) -> (Vec<S>, Vec<S>) {
         let mut out = vec![S::NAN; self.n() * self.widths()[0]];
         let mut lse = vec![S::NAN; self.n() * self.n_heads];
         let mut work = vec![S::NAN; attention_work_len::<S>(self.head_dim, cx.pool().threads())];
@@ -90,10 +95,11 @@ impl<S: Float> Case<S> {
     }
 
     /// The gradient of the packed projection.
-    fn vjp(&self, cx: Cx<'_>, dout: &[S], start: Option<&[S]>) -> Vec<S> {
+    pub(crate) fn vjp(&self, cx: Cx<'_>, dout: &[S], start: Option<&[S]>) -> Vec<S> {
         let (out, lse) = self.forward(cx, &self.qkv);
         let mut grad = start.map_or(vec![S::NAN; self.qkv.len()], <[S]>::to_vec);
         let len = attention_vjp_work_len::<S>(self.head_dim, cx.pool().threads());
+        let (view, mut work) = (self.view(&self.qkv), vec![S::NAN; len]);
         let [dq, dk, dv] = split_cols(&mut grad, self.row_stride(), self.widths());
         let grads = AttentionGrads {
             dq,
@@ -101,15 +107,7 @@ impl<S: Float> Case<S> {
             dv,
             accumulate: start.is_some(),
         };
-        attention_vjp(
-            cx,
-            self.view(&self.qkv),
-            &out,
-            &lse,
-            dout,
-            grads,
-            &mut vec![S::NAN; len],
-        );
+        attention_vjp(cx, view, &out, &lse, dout, grads, &mut work);
         grad
     }
 

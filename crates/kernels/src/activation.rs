@@ -23,12 +23,12 @@ pub enum Activation {
 
 /// Element visits that one element of an activation is worth when work is cut for threads.
 const COST: usize = 8;
-/// √(2/π), 1/√2, 1/√(2π).
-const SQRT_2_OVER_PI: f64 = 0.797_884_560_802_865_4;
-const FRAC_1_SQRT_2: f64 = std::f64::consts::FRAC_1_SQRT_2;
+/// 1/√(2π).
 const FRAC_1_SQRT_2PI: f64 = 0.398_942_280_401_432_7;
-/// The cubic coefficient of the tanh approximation (Hendrycks & Gimpel 2016).
-const CUBIC: f64 = 0.044_715;
+/// 2√(2/π), and that times the cubic coefficient of the tanh approximation (Hendrycks & Gimpel
+/// 2016), 0.044715.
+const RISE: f64 = 1.595_769_121_605_730_8;
+const BEND: f64 = RISE * 0.044_715;
 
 /// y = act(x), any shape.
 ///
@@ -123,47 +123,51 @@ pub fn swiglu_vjp<S: Float>(
     });
 }
 
+/// x·Φ(x) = max(x, 0) − |x|·Φ(−|x|).
 #[inline(always)]
 fn gelu_erf<S: Float>(x: S) -> S {
-    let half = S::HALF * x;
-    half.mul_add((x * S::from_f64(FRAC_1_SQRT_2)).erf(), half)
+    let a = within_tail(x);
+    let (tail, _) = a.normal_tail();
+    (-a).mul_add(tail, relu(x))
 }
 
+/// Φ(x) + x·φ(x).
 #[inline(always)]
 fn gelu_erf_slope<S: Float>(x: S) -> S {
-    let phi = (x * S::from_f64(FRAC_1_SQRT_2))
-        .erf()
-        .mul_add(S::HALF, S::HALF);
-    let density = (-S::HALF * x * x).exp() * S::from_f64(FRAC_1_SQRT_2PI);
-    // At ±∞ the density is 0 and the product would be NaN.
-    let tail = if density > S::ZERO {
-        x * density
-    } else {
-        density
-    };
-    phi + tail
+    let a = within_tail(x);
+    let (tail, density) = a.normal_tail();
+    let bump = (a * S::from_f64(FRAC_1_SQRT_2PI)).mul_add(density, -tail);
+    if x < S::ZERO { -bump } else { S::ONE + bump }
 }
 
+/// |x|, held where the tail beyond is 0 and its product with |x| still a number.
+#[inline(always)]
+fn within_tail<S: Float>(x: S) -> S {
+    let (a, end) = (x.abs(), S::from_f64(64.0));
+    if a > end { end } else { a }
+}
+
+/// ½(1 + tanh u) = σ(2u), 2u = x·(RISE + BEND·x²).
 #[inline(always)]
 fn gelu_tanh<S: Float>(x: S) -> S {
-    let u = S::from_f64(SQRT_2_OVER_PI) * (S::from_f64(CUBIC) * x * x).mul_add(x, x);
-    let half = S::HALF * x;
-    half.mul_add(u.tanh(), half)
+    let bend = (x * x).mul_add(S::from_f64(-BEND), S::from_f64(-RISE));
+    x / (S::ONE + (x * bend).exp_normal())
 }
 
 #[inline(always)]
 fn gelu_tanh_slope<S: Float>(x: S) -> S {
     let xx = x * x;
-    let u = S::from_f64(SQRT_2_OVER_PI) * (S::from_f64(CUBIC) * xx).mul_add(x, x);
-    let du = S::from_f64(SQRT_2_OVER_PI) * xx.mul_add(S::from_f64(3.0 * CUBIC), S::ONE);
-    let t = u.tanh();
-    let bend = (-t).mul_add(t, S::ONE);
-    let tail = if bend > S::ZERO {
-        S::HALF * x * bend * du
+    let bend = xx.mul_add(S::from_f64(-BEND), S::from_f64(-RISE));
+    let s = S::ONE / (S::ONE + (x * bend).exp_normal());
+    let rise = xx.mul_add(S::from_f64(3.0 * BEND), S::from_f64(RISE));
+    let slope = (-s).mul_add(s, s);
+    // At ±∞ the slope of σ is 0 and the product would be NaN.
+    let tail = if slope > S::ZERO {
+        x * slope * rise
     } else {
-        bend
+        slope
     };
-    t.mul_add(S::HALF, S::HALF) + tail
+    s + tail
 }
 
 #[inline(always)]
@@ -178,7 +182,7 @@ fn relu_slope<S: Float>(x: S) -> S {
 
 #[inline(always)]
 fn silu<S: Float>(x: S) -> S {
-    x * x.sigmoid()
+    x / (S::ONE + (-x).exp_normal())
 }
 
 #[inline(always)]

@@ -104,6 +104,7 @@ simd! {
         let smoothing = xent.label_smoothing;
         let z_target = z[t].to_f64();
         let mean = if smoothing == 0.0 { 0.0 } else { mean_f64(z) };
+        // A NaN is no maximum, but the sum of exponentials is NaN with it.
         let max = lanes::max(z);
         let total = if xent.grad_scale.is_some() {
             replace_by_exp(z, max)
@@ -131,28 +132,50 @@ simd! {
 /// z ← e^(z − max); their sum.
 #[inline(always)]
 fn replace_by_exp<S: Float>(z: &mut [S], max: S) -> f64 {
-    let mut total = 0.0;
-    for chunk in z.chunks_mut(CHUNK) {
-        for z in chunk.iter_mut() {
-            *z = (*z - max).exp();
+    let mut total = [0.0; LANES];
+    for z in z.chunks_mut(CHUNK) {
+        let mut acc = [S::ZERO; LANES];
+        let (blocks, rest) = z.as_chunks_mut::<LANES>();
+        for z in blocks {
+            for l in 0..LANES {
+                z[l] = (z[l] - max).exp_normal();
+                acc[l] += z[l];
+            }
         }
-        total += lanes::sum(chunk).to_f64();
+        for (z, acc) in rest.iter_mut().zip(&mut acc) {
+            *z = (*z - max).exp_normal();
+            *acc += *z;
+        }
+        add_lanes(&mut total, acc);
     }
-    total
+    lanes::tree(total)
 }
 
 /// Σ e^(z − max), with the bits of [`replace_by_exp`].
 #[inline(always)]
 fn sum_exp<S: Float>(z: &[S], max: S) -> f64 {
-    let mut total = 0.0;
-    for chunk in z.chunks(CHUNK) {
-        let mut exp = [S::ZERO; CHUNK];
-        for (e, &z) in exp.iter_mut().zip(chunk) {
-            *e = (z - max).exp();
+    let mut total = [0.0; LANES];
+    for z in z.chunks(CHUNK) {
+        let mut acc = [S::ZERO; LANES];
+        let (blocks, rest) = z.as_chunks::<LANES>();
+        for z in blocks {
+            for l in 0..LANES {
+                acc[l] += (z[l] - max).exp_normal();
+            }
         }
-        total += lanes::sum(&exp[..chunk.len()]).to_f64();
+        for (&z, acc) in rest.iter().zip(&mut acc) {
+            *acc += (z - max).exp_normal();
+        }
+        add_lanes(&mut total, acc);
     }
-    total
+    lanes::tree(total)
+}
+
+#[inline(always)]
+fn add_lanes<S: Float>(total: &mut [f64; LANES], acc: [S; LANES]) {
+    for (total, acc) in total.iter_mut().zip(acc) {
+        *total += acc.to_f64();
+    }
 }
 
 #[inline(always)]

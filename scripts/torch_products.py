@@ -11,7 +11,7 @@ import time
 
 import torch
 
-# Rows, inputs and outputs of linear layers, and whether a model keeps the weight as inputs x outputs.
+# Rows, inputs and outputs of linear layers; whether a model keeps the weight as inputs x outputs.
 LAYERS = [
     ((2048, 256, 768), True),
     ((2048, 256, 256), True),

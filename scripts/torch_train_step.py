@@ -2,8 +2,8 @@
 
     python scripts/torch_train_step.py --spec gpt28m --threads 1 --steps 5
 
-Prints one JSON line: medians of elapsed and processor time of a step (forward, backward, fused
-AdamW) and of a forward pass with its loss, and the peak of resident memory after the steps.
+Prints one JSON line: elapsed and processor time of a step (forward, backward, fused AdamW; medians
+and minima) and of a forward pass with its loss, and the peak of resident memory after the steps.
 Processor time (user and system, all threads) can be compared on a busy machine, elapsed time not.
 """
 
@@ -11,7 +11,6 @@ import argparse
 import functools
 import json
 import math
-import resource
 import statistics
 import time
 
@@ -118,11 +117,6 @@ class Model(torch.nn.Module):
         return functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
 
 
-def processor_seconds():
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
-
-
 def peak_rss_mib():
     """The kernel's own count of this program; what `getrusage` tells may be its parent's."""
     with open("/proc/self/status", encoding="ascii") as status:
@@ -130,16 +124,17 @@ def peak_rss_mib():
     return int(line.split()[1]) / 1024
 
 
-def medians(work, n, warm):
-    """Median milliseconds, elapsed and of the processor."""
-    readings = []
+def readings(work, n, warm):
+    """Milliseconds of each time, elapsed and of the processor."""
+    spent_ms = [], []
     for i in range(warm + n):
-        processor, elapsed = processor_seconds(), time.perf_counter()
+        processor, elapsed = time.process_time(), time.perf_counter()
         work()
-        spent = time.perf_counter() - elapsed, processor_seconds() - processor
+        spent = time.perf_counter() - elapsed, time.process_time() - processor
         if i >= warm:
-            readings.append(spent)
-    return [1e3 * statistics.median(column) for column in zip(*readings)]
+            for column, seconds in zip(spent_ms, spent):
+                column.append(1e3 * seconds)
+    return spent_ms
 
 
 def measure(args):
@@ -163,19 +158,21 @@ def measure(args):
         loss().backward()
         adamw.step()
 
-    step_ms, step_cpu_ms = medians(step, args.steps, WARM_STEPS)
+    step_ms, step_cpu_ms = readings(step, args.steps, WARM_STEPS)
     peak = peak_rss_mib()
     forward = torch.no_grad()(loss)
-    forward_ms, forward_cpu_ms = medians(forward, max(3, args.steps // 2), 1)
+    forward_ms, forward_cpu_ms = readings(forward, max(3, args.steps // 2), 1)
     return {
         "who": f"torch {torch.__version__}",
         "spec": args.spec,
         "mode": args.mode,
         "threads": args.threads,
-        "step_ms": step_ms,
-        "step_cpu_ms": step_cpu_ms,
-        "forward_ms": forward_ms,
-        "forward_cpu_ms": forward_cpu_ms,
+        "step_ms": statistics.median(step_ms),
+        "step_cpu_ms": statistics.median(step_cpu_ms),
+        "step_ms_min": min(step_ms),
+        "step_cpu_ms_min": min(step_cpu_ms),
+        "forward_ms": statistics.median(forward_ms),
+        "forward_cpu_ms": statistics.median(forward_cpu_ms),
         "peak_rss_mib": peak,
         "tokens_per_step": sequences * length,
         "n_params": n_params,

@@ -1,84 +1,107 @@
-//! Rates of attention, its derivative and decoding. `cargo bench -p tenon-kernels -- [threads]`
+//! Milliseconds of attention, of attention with its derivative, and of decoding; and the rate at
+//! which what is visible is computed, in GFLOP/s.
+//!
+//! `cargo bench -p tenon-kernels --bench attention -- [THREADS] [WORD…]`: rows whose names have all
+//! words.
 
+mod meter;
+
+use meter::{Meter, say};
 use std::hint::black_box;
-use std::io::Write;
-use std::time::Instant;
 use tenon_kernels::{
     Attention, AttentionGrads, Cache, CachedAttention, Cols, Cx, Isa, Pool, attention,
     attention_cached, attention_vjp, attention_vjp_work_len, attention_work_len, split_cols,
 };
 
-fn report(name: &str, flops: f64, mut f: impl FnMut()) {
-    let mut best = f64::INFINITY;
-    for _ in 0..5 {
-        let start = Instant::now();
-        f();
-        best = best.min(start.elapsed().as_secs_f64());
-    }
-    let line = format!(
-        "{name}: {:.2} ms, {:.1} GFLOP/s\n",
-        best * 1e3,
-        flops / best / 1e9
-    );
-    std::io::stdout()
-        .write_all(line.as_bytes())
-        .expect("stdout");
-}
+/// Sequences and their length.
+const BATCHES: [(usize, usize); 3] = [(4, 512), (1, 2048), (1, 8192)];
+const HEAD_DIMS: [usize; 3] = [32, 64, 128];
+/// All heads together.
+const WIDTH: usize = 128;
+const ROUNDS: usize = 3;
 
 /// A packed batch of equal sequences.
 #[derive(Clone, Copy)]
 struct Shape {
-    batch: usize,
-    len: usize,
-    heads: usize,
-    kv_heads: usize,
+    n_seqs: usize,
+    length: usize,
+    n_heads: usize,
+    n_kv_heads: usize,
     head_dim: usize,
+    causal: bool,
 }
 
 fn main() {
-    let threads = std::env::args()
-        .find_map(|arg| arg.parse().ok())
-        .unwrap_or(1);
-    let pool = Pool::new(threads);
+    let meter = Meter::from_line();
+    let pool = Pool::new(meter.threads);
     let cx = Cx::new(&pool, Isa::detect());
-    train(
-        cx,
-        Shape {
-            batch: 8,
-            len: 256,
-            heads: 4,
-            kv_heads: 4,
+    say(&format!("{} threads, {}", meter.threads, cx.isa().name()));
+    say(&format!(
+        "{:<36}{:>9}{:>9}",
+        "attention [ms]", "tenon", "GFLOP/s"
+    ));
+    for (n_seqs, length) in BATCHES {
+        for head_dim in HEAD_DIMS {
+            for causal in [true, false] {
+                let shape = Shape {
+                    n_seqs,
+                    length,
+                    n_heads: WIDTH / head_dim,
+                    n_kv_heads: WIDTH / head_dim,
+                    head_dim,
+                    causal,
+                };
+                let kind = if causal { "causal" } else { "full" };
+                train(
+                    cx,
+                    &meter,
+                    shape,
+                    &format!("{n_seqs}x{length} d{head_dim} {kind}"),
+                );
+            }
+        }
+    }
+    let of_models = [(8, 256, 4, 4, "gpt28m"), (2, 1024, 8, 2, "grouped")];
+    for (n_seqs, length, n_heads, n_kv_heads, name) in of_models {
+        let shape = Shape {
+            n_seqs,
+            length,
+            n_heads,
+            n_kv_heads,
             head_dim: 64,
-        },
-    );
-    train(
-        cx,
-        Shape {
-            batch: 2,
-            len: 1024,
-            heads: 8,
-            kv_heads: 2,
-            head_dim: 64,
-        },
-    );
-    decode(cx, threads);
+            causal: true,
+        };
+        train(cx, &meter, shape, &format!("{n_seqs}x{length} d64 {name}"));
+    }
+    decode(cx, &meter);
 }
 
-/// Causal attention and its derivative; FLOPs count what is visible.
-fn train(cx: Cx<'_>, shape: Shape) {
+/// Writes a row; the work has so many operations.
+fn report(meter: &Meter, name: &str, flops: f64, mut work: impl FnMut()) {
+    if meter.wants(name) {
+        work();
+        let turns = (0..ROUNDS).map(|_| meter.turn(&mut work));
+        let seconds = turns.fold(f64::INFINITY, f64::min);
+        let (ms, rate) = (1e3 * seconds, flops / seconds / 1e9);
+        say(&format!("{name:<36}{ms:>9.2}{rate:>9.1}"));
+    }
+}
+
+/// Attention and its derivative; operations are those of visible keys.
+fn train(cx: Cx<'_>, meter: &Meter, shape: Shape, name: &str) {
     let Shape {
-        batch,
-        len,
-        heads,
-        kv_heads,
+        n_seqs,
+        length,
+        n_heads,
+        n_kv_heads,
         head_dim,
+        causal,
     } = shape;
-    let (n, width, kv_width) = (batch * len, heads * head_dim, kv_heads * head_dim);
+    let (n, width, kv_width) = (n_seqs * length, n_heads * head_dim, n_kv_heads * head_dim);
     let row_stride = width + 2 * kv_width;
-    let qkv: Vec<f32> = (0..n * row_stride)
-        .map(|i| (i % 97) as f32 * 0.01 - 0.5)
-        .collect();
-    let cu_seqlens: Vec<i32> = (0..=batch).map(|b| (b * len) as i32).collect();
+    let value = |i: usize| (i * 7919 % 997) as f32 / 997.0 - 0.5;
+    let qkv: Vec<f32> = (0..n * row_stride).map(value).collect();
+    let cu_seqlens: Vec<i32> = (0..=n_seqs).map(|i| (i * length) as i32).collect();
     let cols = |offset| Cols {
         data: &qkv,
         row_stride,
@@ -88,26 +111,27 @@ fn train(cx: Cx<'_>, shape: Shape) {
         q: cols(0),
         k: cols(width),
         v: cols(width + kv_width),
-        n_heads: heads,
-        n_kv_heads: kv_heads,
+        n_heads,
+        n_kv_heads,
         head_dim,
-        scale: 0.125,
-        causal: true,
+        scale: (head_dim as f64).sqrt().recip(),
+        causal,
         window: None,
         cu_seqlens: &cu_seqlens,
         key_mask: None,
     };
-    let (mut out, mut lse) = (vec![0.0f32; n * width], vec![0.0f32; n * heads]);
+    let (mut out, mut lse) = (vec![0.0f32; n * width], vec![0.0f32; n * n_heads]);
     let mut work = vec![0.0; attention_vjp_work_len::<f32>(head_dim, cx.pool().threads())];
-    let flops = 2.0 * (n * len * width) as f64;
-    let name = format!("{batch}x{len}, {heads}/{kv_heads} heads of {head_dim}");
-    report(&format!("{name} forward"), flops, || {
+    let seen = if causal { length + 1 } else { 2 * length };
+    let flops = 2.0 * (n * seen * width) as f64;
+    report(meter, &format!("{name} forward"), flops, || {
         attention(cx, a, &mut out, &mut lse, &mut work);
         black_box(&mut out);
     });
-    let dout = out.clone();
+    let dout: Vec<f32> = (0..n * width).map(value).collect();
     let mut grad = vec![0.0f32; qkv.len()];
-    report(&format!("{name} derivative"), 2.5 * flops, || {
+    report(meter, &format!("{name} both"), 3.5 * flops, || {
+        attention(cx, a, &mut out, &mut lse, &mut work);
         let [dq, dk, dv] = split_cols(&mut grad, row_stride, [width, kv_width, kv_width]);
         let grads = AttentionGrads {
             dq,
@@ -121,7 +145,7 @@ fn train(cx: Cx<'_>, shape: Shape) {
 }
 
 /// One new token behind 1000, 12 heads of 64.
-fn decode(cx: Cx<'_>, threads: usize) {
+fn decode(cx: Cx<'_>, meter: &Meter) {
     let (heads, d, capacity) = (12, 64, 1024);
     let k = vec![0.01f32; capacity * heads * d];
     let q = vec![0.02f32; heads * d];
@@ -144,13 +168,10 @@ fn decode(cx: Cx<'_>, threads: usize) {
         window: None,
     };
     let mut out = vec![0.0; heads * d];
-    let mut work = vec![0.0; attention_work_len::<f32>(d, threads)];
-    report(
-        "1 token behind 1000, 12 heads of 64",
-        4.0 * 1001.0 * (heads * d) as f64,
-        || {
-            attention_cached(cx, a, &mut out, &mut work);
-            black_box(&mut out);
-        },
-    );
+    let mut work = vec![0.0; attention_work_len::<f32>(d, meter.threads)];
+    let flops = 4.0 * 1001.0 * (heads * d) as f64;
+    report(meter, "1 behind 1000 d64 cached", flops, || {
+        attention_cached(cx, a, &mut out, &mut work);
+        black_box(&mut out);
+    });
 }

@@ -10,6 +10,7 @@ pub mod machine;
 pub mod ops;
 pub mod products;
 pub mod step;
+pub mod yardstick;
 
 use std::time::Duration;
 

@@ -97,6 +97,9 @@ fn a_training_step_has_the_keys_of_the_reference_and_its_operators() {
             "sgemm_gflops",
             "bandwidth_gb_per_s",
             "roofline_ms",
+            "step_over_roofline",
+            "sgemm_scaling",
+            "step_scaling",
         ],
     );
     assert_eq!(document["mode"], "train");
@@ -129,7 +132,10 @@ fn a_training_step_has_the_keys_of_the_reference_and_its_operators() {
     }
     let planned = document["planned_peak_mib"].as_f64();
     #[cfg(target_os = "linux")]
-    assert!(document["peak_rss_mib"].as_f64() >= planned, "{document}");
+    {
+        assert!(document["peak_rss_mib"].as_f64() >= planned, "{document}");
+        positive(&document, &["peak_rss_over_plan"]);
+    }
 }
 
 #[test]
@@ -147,6 +153,15 @@ fn a_forward_pass_has_no_derivatives_and_plans_less() {
     let train = document("bench train --config tiny.yaml --steps 1 --json");
     let peak = |document: &Value| document["planned_peak_mib"].as_f64();
     assert!(peak(&forward) < peak(&train));
+}
+
+#[test]
+fn one_thread_scales_with_nothing() {
+    let document = document("bench forward --config tiny.yaml --threads 1 --steps 1 --json");
+    for key in ["sgemm_scaling", "step_scaling"] {
+        assert!(document[key].is_null(), "{document}");
+        assert!(document.get(key).is_some(), "{document}");
+    }
 }
 
 #[test]
@@ -221,6 +236,9 @@ fn tables_name_the_same_things() {
     for word in ["floor of a step", "linear_xent", "adamw", "GFLOP/s", "MiB"] {
         assert!(train.contains(word), "{train}");
     }
+    let row = "threads over one";
+    assert!(text("bench train --config tiny.yaml --steps 1 --threads 2").contains(row));
+    assert!(!text("bench train --config tiny.yaml --steps 1 --threads 1").contains(row));
     let generate = text("bench generate --config tiny.yaml --prompt-tokens 4 --steps 1");
     for word in ["tokens/s", "floor of a token", "cached_attention"] {
         assert!(generate.contains(word), "{generate}");

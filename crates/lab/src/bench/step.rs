@@ -1,5 +1,5 @@
-//! A step of training, or a forward pass with its loss: how long it takes, where the time goes, and
-//! the time that the machine would allow.
+//! A step of training, or a forward pass with its loss: how long it takes, where the time goes, the
+//! time that the machine would allow, and what more threads gain.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -14,16 +14,18 @@ use tenon_models::weights::encode;
 use tenon_train::{Optimizer, update};
 
 use super::case::Case;
-use super::machine::bandwidth;
 use super::ops::{OpTime, Readings};
-use super::products::{best_rate, of_step};
-use super::{Times, median};
+use super::products::of_step;
+use super::yardstick::Yardstick;
+use super::{Times, least, median};
 use crate::context::Context;
 
 /// Steps before the first that is watched.
 const WARM_STEPS: usize = 2;
 /// Steps that are watched call by call.
 const OBSERVED_STEPS: usize = 3;
+/// Parts of the steps; the rates of the machine are measured after each.
+const ROUNDS: usize = 3;
 /// Of the update: how fast it goes does not depend on them.
 const LEARNING_RATE: f64 = 3e-4;
 const ADAMW: Optimizer = Optimizer::AdamW {
@@ -80,8 +82,19 @@ pub struct StepReport {
     /// All operations at the best rate of a product, and the bytes of the update at the best rate
     /// of main memory: less is hardly possible.
     pub roofline_ms: f64,
+    /// What the threads gain; `None` of one thread.
+    pub scaling: Option<Scaling>,
     /// Operators, the dearest first.
     pub ops: Vec<OpTime>,
+}
+
+/// Speed with all threads over speed with one, at the best of the same run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scaling {
+    /// Of the best product.
+    pub sgemm: f64,
+    /// Of a step.
+    pub step: f64,
 }
 
 /// Measures `steps` steps of a model.
@@ -94,25 +107,30 @@ pub fn measure(
 ) -> StepReport {
     let clock = context.clock.as_ref();
     let mut bench = Bench::new(case, work, threads, context);
-    let n_params = bench.exec.graph().n_params();
-    let flops = flops(bench.exec.graph(), case, work);
-    let shapes = of_step(
-        bench.exec.graph(),
-        case.batch,
-        case.float,
-        work == Work::Train,
-    );
-    bench.activate(STEP);
-    let step = Times::of(clock, WARM_STEPS, steps.get(), || bench.step());
+    let graph = bench.exec.graph();
+    let (n_params, flops) = (graph.n_params(), flops(graph, case, work));
+    let shapes = of_step(graph, case.batch, case.float, work == Work::Train);
+    let mut yardstick = Yardstick::new(&shapes, case.float, threads, context);
+    let mut parts = parts(steps.get()).into_iter();
+    let first = parts.next().unwrap_or_default();
+    let mut step = Times::of(clock, WARM_STEPS, first, || bench.step());
+    // Before anything is measured that a step does not need.
     let peak_rss_bytes = peak_resident_bytes(context.disk.as_ref());
-    let ops = bench.observed(clock);
-    let forward = bench.forward_times(clock, steps);
-    let planned_peak_bytes = bench.planned_peak_bytes;
-    drop(bench);
-    let mut device = Cpu::new(threads.get(), context.isa);
-    let rate = best_rate(&shapes, case.float, &mut device, clock);
-    let sgemm_gflops = rate.unwrap_or(f64::NAN);
-    let bandwidth = bandwidth(&mut device, clock);
+    yardstick.measure();
+    let mut alone = (threads.get() > 1).then(|| Alone {
+        bench: Bench::new(case, work, NonZeroUsize::MIN, context),
+        yardstick: Yardstick::new(&shapes, case.float, NonZeroUsize::MIN, context),
+        step: Times::default(),
+    });
+    for n in parts {
+        (0..n).for_each(|_| step.add(clock, || bench.step()));
+        yardstick.measure();
+        if let Some(alone) = &mut alone {
+            alone.measure(clock);
+        }
+    }
+    let scaling = alone.map(|alone| alone.scaling(&yardstick, &step));
+    let (sgemm_gflops, bandwidth) = (yardstick.sgemm_gflops, yardstick.bandwidth);
     let update_bytes = match work {
         Work::Train => n_params * WORDS_OF_UPDATE * case.float.bytes(),
         Work::Forward => 0,
@@ -120,14 +138,43 @@ pub fn measure(
     StepReport {
         roofline_ms: (flops / sgemm_gflops + update_bytes as f64 / bandwidth) / 1e6,
         step,
-        forward,
-        planned_peak_bytes,
+        ops: bench.observed(clock),
+        forward: bench.forward_times(clock, steps),
+        planned_peak_bytes: bench.planned_peak_bytes,
         peak_rss_bytes,
         n_params,
         flops,
         sgemm_gflops,
         bandwidth,
-        ops,
+        scaling,
+    }
+}
+
+/// `n` steps in parts, the larger ones first; a part may be empty.
+fn parts(n: usize) -> [usize; ROUNDS] {
+    std::array::from_fn(|i| (n + ROUNDS - 1 - i) / ROUNDS)
+}
+
+/// The same with one thread.
+struct Alone<'a> {
+    bench: Bench<'a>,
+    yardstick: Yardstick<'a>,
+    step: Times,
+}
+
+impl Alone<'_> {
+    fn measure(&mut self, clock: &dyn Clock) {
+        let step = Times::of(clock, 1, 1, || self.bench.step());
+        self.step.wall_ms.extend(step.wall_ms);
+        self.yardstick.measure();
+    }
+
+    fn scaling(&self, together: &Yardstick<'_>, step: &Times) -> Scaling {
+        let best = |times: &Times| least(&times.wall_ms).unwrap_or(f64::NAN);
+        Scaling {
+            sgemm: together.sgemm_gflops / self.yardstick.sgemm_gflops,
+            step: best(&self.step) / best(step),
+        }
     }
 }
 
@@ -135,6 +182,22 @@ impl StepReport {
     /// Floating-point operations a second at the median step, in GFLOP/s.
     pub fn gflops(&self) -> Option<f64> {
         median(&self.step.wall_ms).map(|step_ms| self.flops / (step_ms * 1e6))
+    }
+
+    /// The best step over its floor: time of the processor where one thread works, which other
+    /// programs cannot lengthen, and elapsed otherwise. `None` where the system does not tell.
+    pub fn step_over_roofline(&self) -> Option<f64> {
+        let times = match self.scaling {
+            None => &self.step.cpu_ms,
+            Some(_) => &self.step.wall_ms,
+        };
+        least(times).map(|step_ms| step_ms / self.roofline_ms)
+    }
+
+    /// The measured peak of memory over the planned one; `None` where the system does not tell.
+    pub fn peak_rss_over_plan(&self) -> Option<f64> {
+        let planned = self.planned_peak_bytes as f64;
+        self.peak_rss_bytes.map(|bytes| bytes as f64 / planned)
     }
 }
 
@@ -191,13 +254,15 @@ impl<'a> Bench<'a> {
         let device = Box::new(Cpu::new(threads.get(), context.isa));
         let mut exec = Executor::with_programs(programs, device);
         init(&mut exec);
-        Bench {
+        let mut bench = Bench {
             planned_peak_bytes: exec.plan().peak_bytes,
             case,
             work,
             exec,
             n_steps: 0,
-        }
+        };
+        bench.activate(STEP);
+        bench
     }
 
     fn activate(&mut self, program: usize) {
@@ -260,5 +325,49 @@ impl<'a> Bench<'a> {
         readings.add("zero_gradients", zeroing);
         readings.add("adamw", updates);
         readings.by_operator()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_all_steps_and_the_first_is_never_empty() {
+        assert_eq!(parts(1), [1, 0, 0]);
+        assert_eq!(parts(5), [2, 2, 1]);
+        for n in 1..20 {
+            assert_eq!(parts(n).iter().sum::<usize>(), n);
+            assert!(parts(n)[0] > 0);
+        }
+    }
+
+    fn report(threads: usize) -> StepReport {
+        StepReport {
+            step: Times {
+                wall_ms: vec![9.0, 6.0],
+                cpu_ms: vec![5.0, 8.0],
+            },
+            forward: Times::default(),
+            planned_peak_bytes: 100,
+            peak_rss_bytes: Some(125),
+            n_params: 1,
+            flops: 1.0,
+            sgemm_gflops: 1.0,
+            bandwidth: 1.0,
+            roofline_ms: 4.0,
+            scaling: (threads > 1).then_some(Scaling {
+                sgemm: 2.0,
+                step: 2.0,
+            }),
+            ops: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn one_thread_is_judged_by_the_processor_and_more_by_the_wall() {
+        assert_eq!(report(1).step_over_roofline(), Some(1.25));
+        assert_eq!(report(2).step_over_roofline(), Some(1.5));
+        assert_eq!(report(1).peak_rss_over_plan(), Some(1.25));
     }
 }

@@ -135,6 +135,10 @@ fn facts(
             "sgemm_gflops": report.sgemm_gflops,
             "bandwidth_gb_per_s": report.bandwidth,
             "roofline_ms": report.roofline_ms,
+            "step_over_roofline": report.step_over_roofline(),
+            "peak_rss_over_plan": report.peak_rss_over_plan(),
+            "sgemm_scaling": report.scaling.map(|scaling| scaling.sgemm),
+            "step_scaling": report.scaling.map(|scaling| scaling.step),
             "ops": report.ops.iter().map(op_json).collect::<Vec<_>>(),
         }),
     );
@@ -159,11 +163,17 @@ fn as_text(facts: &Value, report: &StepReport) -> String {
     rows.number("forward with loss, elapsed", "forward_ms", "ms");
     rows.number("forward with loss, processor", "forward_cpu_ms", "ms");
     rows.number("floor of a step", "roofline_ms", "ms");
+    rows.number("best step over its floor", "step_over_roofline", "×");
     rows.number("rate of the step", "gflops", "GFLOP/s");
     rows.number("best rate of its products", "sgemm_gflops", "GFLOP/s");
     rows.number("main memory", "bandwidth_gb_per_s", "GB/s");
     rows.number("planned peak", "planned_peak_mib", "MiB");
     rows.number("measured peak", "peak_rss_mib", "MiB");
+    rows.number("measured peak over planned", "peak_rss_over_plan", "×");
+    if report.scaling.is_some() {
+        rows.number("best product, threads over one", "sgemm_scaling", "×");
+        rows.number("best step, threads over one", "step_scaling", "×");
+    }
     let title = format!(
         "{} {} of {}: {} parameters, {} tokens a step, {} threads, {}",
         rows.text("who"),

@@ -1,0 +1,53 @@
+//! What the machine allows a model's step: the best rates of its products and of main memory. They
+//! are measured several times between the steps, so that what else the machine does in a moment
+//! slows neither all of them nor none.
+
+use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
+
+use tenon_engine::DType;
+use tenon_engine::cpu::Cpu;
+
+use super::machine::bandwidth;
+use super::products::{Product, best_rate};
+use crate::context::Context;
+
+/// Best rates so far.
+pub struct Yardstick<'a> {
+    products: &'a BTreeSet<Product>,
+    float: DType,
+    device: Cpu,
+    context: &'a Context,
+    /// Of any product of the step alone, in GFLOP/s; NaN before a measurement or without products.
+    pub sgemm_gflops: f64,
+    /// To and from main memory, in GB/s; NaN before a measurement.
+    pub bandwidth: f64,
+}
+
+impl<'a> Yardstick<'a> {
+    /// Nothing is measured yet.
+    pub fn new(
+        products: &'a BTreeSet<Product>,
+        float: DType,
+        threads: NonZeroUsize,
+        context: &'a Context,
+    ) -> Yardstick<'a> {
+        Yardstick {
+            products,
+            float,
+            device: Cpu::new(threads.get(), context.isa),
+            context,
+            sgemm_gflops: f64::NAN,
+            bandwidth: f64::NAN,
+        }
+    }
+
+    /// Measures once more.
+    pub fn measure(&mut self) {
+        let clock = self.context.clock.as_ref();
+        let rate = best_rate(self.products, self.float, &mut self.device, clock);
+        self.sgemm_gflops = self.sgemm_gflops.max(rate);
+        let rate = bandwidth(&mut self.device, clock);
+        self.bandwidth = self.bandwidth.max(rate);
+    }
+}

@@ -11,6 +11,34 @@ pub fn bytes(n: u64) -> String {
     )
 }
 
+/// Units of memory with their bytes.
+pub const SIZES: [(&str, u64); 10] = [
+    ("B", 1),
+    ("kB", 1000),
+    ("MB", 1_000_000),
+    ("GB", 1_000_000_000),
+    ("TB", 1_000_000_000_000),
+    ("KB", 1000),
+    ("KiB", 1 << 10),
+    ("MiB", 1 << 20),
+    ("GiB", 1 << 30),
+    ("TiB", 1 << 40),
+];
+
+/// The bytes that a text such as `1.5GiB`, `800 MB` or `4096` means, rounded to whole ones; `None`
+/// for a text that is no size, for an unknown unit, and for less than one byte.
+pub fn parse_bytes(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let is_part = |c: char| c.is_ascii_digit() || c == '.';
+    let end = text.find(|c| !is_part(c)).unwrap_or(text.len());
+    let (number, unit) = (&text[..end], text[end..].trim_start());
+    let unit = if unit.is_empty() { "B" } else { unit };
+    let (_, factor) = SIZES.iter().find(|(name, _)| *name == unit)?;
+    let bytes = (number.parse::<f64>().ok()? * *factor as f64).round();
+    // Above 2^63 a float no longer fits the integers that configurations have.
+    (1.0..9.2e18).contains(&bytes).then_some(bytes as u64)
+}
+
 /// A count with three significant digits: `950`, `1.23 k`, `28.1 M`, `7.00 G`.
 pub fn count(n: u64) -> String {
     scaled(n, 1000.0, &["", " k", " M", " G", " T", " P", " E"])
@@ -70,6 +98,39 @@ mod tests {
         ];
         for (n, text) in cases {
             assert_eq!(bytes(n), text);
+        }
+    }
+
+    #[test]
+    fn sizes_are_read_with_their_units() {
+        let cases = [
+            ("1", 1),
+            ("4096", 4096),
+            ("800MB", 800_000_000),
+            ("1.5GiB", 3 << 29),
+            (" 2 KiB ", 2048),
+            ("0.5kB", 500),
+            ("1TiB", 1 << 40),
+            ("12.6B", 13),
+        ];
+        for (text, n) in cases {
+            assert_eq!(parse_bytes(text), Some(n), "{text}");
+        }
+        let lies = [
+            "",
+            "GiB",
+            "-1GiB",
+            "0",
+            "0.2B",
+            "1e3",
+            "1 GIB",
+            "1.2.3MB",
+            "inf",
+            "1 GiB x",
+            "9999999TiB",
+        ];
+        for lie in lies {
+            assert_eq!(parse_bytes(lie), None, "{lie}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! The executor: a loop over the plan.
 
 mod step;
+mod transfer;
 
 pub use step::{CallInfo, Pass};
 
@@ -72,32 +73,26 @@ impl Executor {
         graphs: Vec<(Arc<Graph>, PlanOptions)>,
         mut device: Box<dyn Kernels>,
     ) -> Executor {
-        let mut programs: Vec<Program> = Vec::with_capacity(graphs.len());
-        let mut widest = 0;
-        for (graph, options) in graphs {
-            if let Some(first) = programs.first() {
-                let shape = |g: &Graph| -> Vec<(String, Vec<usize>)> {
-                    g.params
-                        .iter()
-                        .map(|p| (p.name.clone(), p.shape.clone()))
-                        .collect()
-                };
-                assert_eq!(shape(&first.graph), shape(&graph), "graphs of one model");
-                assert_eq!(
-                    first.plan.options.float, options.float,
-                    "graphs of one model"
-                );
-            }
-            let floor = programs
-                .iter()
-                .map(|p| p.plan.persistent_bytes)
-                .max()
-                .unwrap_or(0);
-            let plan = Plan::beside(&graph, options, device.as_ref(), floor);
-            let wide = |n: &crate::graph::Node| n.ins.len().max(n.outs.len());
-            widest = widest.max(graph.nodes.iter().map(wide).max().unwrap_or(0));
-            programs.push(Program { graph, plan });
+        let shapes = |g: &Graph| -> Vec<(String, Vec<usize>)> {
+            let shape = |p: &crate::graph::Param| (p.name.clone(), p.shape.clone());
+            g.params.iter().map(shape).collect()
+        };
+        for pair in graphs.windows(2) {
+            let [(first, a), (second, b)] = pair else {
+                continue;
+            };
+            assert_eq!(shapes(first), shapes(second), "graphs of one model");
+            assert_eq!(a.float, b.float, "graphs of one model");
         }
+        let wide = |n: &crate::graph::Node| n.ins.len().max(n.outs.len());
+        let nodes = graphs.iter().flat_map(|(graph, _)| &graph.nodes);
+        let widest = nodes.map(wide).max().unwrap_or(0);
+        let plans = Plan::together(&graphs, device.as_ref());
+        let programs: Vec<Program> = graphs
+            .into_iter()
+            .zip(plans)
+            .map(|((graph, _), plan)| Program { graph, plan })
+            .collect();
         device.reserve(
             programs
                 .iter()
@@ -432,18 +427,7 @@ impl Executor {
     }
 
     fn write(&mut self, buf: Buf, values: &[f64]) {
-        let bytes: Vec<u8> = match buf.dtype {
-            DType::F32 => values
-                .iter()
-                .flat_map(|&x| (x as f32).to_le_bytes())
-                .collect(),
-            DType::F64 => values.iter().flat_map(|&x| x.to_le_bytes()).collect(),
-            DType::I32 => values
-                .iter()
-                .flat_map(|&x| (x as i32).to_le_bytes())
-                .collect(),
-        };
-        self.set_bytes(buf, &bytes);
+        transfer::upload(self.device.as_mut(), buf, values.iter().copied());
     }
 }
 

@@ -8,23 +8,14 @@ mod forward;
 mod pack;
 mod peak;
 mod print;
+mod recompute;
 
 use crate::graph::{Graph, NodeId, ParamId, ValueId};
 use crate::shape::{DType, Dim, Extent, Ty};
 use crate::table::{Buf, Kernels};
+use std::sync::Arc;
 
-/// How much of the activations is computed again in the backward pass instead of being kept. No
-/// choice changes a bit of the result.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Recompute {
-    /// Keep everything that a derivative reads.
-    #[default]
-    None,
-    /// Compute norms, activations and the like again.
-    Selective,
-    /// Keep the input of each block only.
-    Full,
-}
+pub use recompute::Recompute;
 
 /// What a plan is made for.
 #[derive(Clone, Copy, Debug)]
@@ -213,14 +204,20 @@ impl Plan {
         Self::beside(graph, options, device, 0)
     }
 
+    /// Plans of graphs of one model for one arena: they share the parameters; everything transient
+    /// of the later ones reuses the transient memory of the first.
+    pub fn together(programs: &[(Arc<Graph>, PlanOptions)], device: &dyn Kernels) -> Vec<Plan> {
+        let mut plans: Vec<Plan> = Vec::with_capacity(programs.len());
+        for (graph, options) in programs {
+            let floor = plans.iter().map(|p| p.persistent_bytes).max();
+            plans.push(Self::beside(graph, *options, device, floor.unwrap_or(0)));
+        }
+        plans
+    }
+
     /// Plans a graph that shares its parameters, at the start of the arena, with other graphs: all
     /// else is placed from `floor` on.
-    pub(crate) fn beside(
-        graph: &Graph,
-        options: PlanOptions,
-        device: &dyn Kernels,
-        floor: usize,
-    ) -> Plan {
+    fn beside(graph: &Graph, options: PlanOptions, device: &dyn Kernels, floor: usize) -> Plan {
         let mut planner = Planner::new(graph, options, device);
         planner.forward();
         let backward_from = planner.calls.len();
@@ -258,11 +255,14 @@ pub(crate) struct Planner<'a> {
     moments: Vec<Vec<SlotId>>,
     seeds: Vec<SlotId>,
     needs_grad: Vec<bool>,
+    /// Values that the backward pass computes again.
+    repeated: Vec<bool>,
 }
 
 impl<'a> Planner<'a> {
     fn new(graph: &'a Graph, options: PlanOptions, device: &'a dyn Kernels) -> Self {
         let n = graph.values.len();
+        let needs_grad = backward::needs_grad(graph);
         let mut planner = Planner {
             graph,
             options,
@@ -276,7 +276,8 @@ impl<'a> Planner<'a> {
             param_grads: Vec::new(),
             moments: Vec::new(),
             seeds: Vec::new(),
-            needs_grad: backward::needs_grad(graph),
+            repeated: recompute::repeated(graph, options.recompute, &needs_grad),
+            needs_grad,
         };
         planner.persistent();
         planner

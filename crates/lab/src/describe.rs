@@ -1,20 +1,22 @@
 //! A model or a configuration, as far as facts and proofs need it.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use tenon_base::{Error, Result};
 use tenon_data::vocab;
-use tenon_engine::{DType, Extent, Recompute};
+use tenon_engine::{DType, Extent, PlanOptions, Recompute};
 use tenon_models::folder;
 use tenon_models::inspect::{Facts, Question};
+use tenon_models::net::{LossOptions, Outputs};
 use tenon_models::spec::Spec;
 use tenon_models::weights::Weights;
 
 use crate::config::{self, Config, ModelOrigin, Optimizer};
 use crate::context::Context;
+use crate::memory::{self, Fit};
 use crate::prepare::{float, prepare};
 use crate::subject::{device, find};
-use crate::train::settings::recompute;
 
 /// Longest sequence, in tokens, that facts of a model without a configuration are told for.
 const LENGTH_MAX: usize = 1024;
@@ -134,10 +136,30 @@ impl Described {
         }
     }
 
-    /// Recomputation of the configuration.
-    pub fn recompute(&self) -> Recompute {
+    /// How training under the configuration fits into memory; without one, norms and activations
+    /// are computed again.
+    ///
+    /// # Errors
+    /// `Usage` when the configuration's budget is too small.
+    pub fn fit(&self, context: &Context) -> Result<Fit> {
+        let outputs = Outputs::training(LossOptions::PLAIN, self.dropout());
+        let options = PlanOptions::training(self.float(), self.batch(), self.moments());
+        let judging = PlanOptions::inference(self.float(), self.batch());
+        let programs = vec![
+            (Arc::new(self.spec.graph(&outputs)), options),
+            (Arc::new(self.spec.graph(&Outputs::judging())), judging),
+        ];
+        let read = self.weights.iter().flat_map(|weights| &weights.tensors);
+        let released_bytes = read.map(|tensor| tensor.bytes.len() as u64).sum();
+        let device = device(context);
         let training = self.config.as_ref().map(|config| &config.training);
-        training.map_or(Recompute::None, |training| recompute(training.recompute))
+        memory::fit(
+            &programs,
+            training,
+            device.as_ref(),
+            released_bytes,
+            context,
+        )
     }
 
     /// Dropout of the configuration.
@@ -147,14 +169,15 @@ impl Described {
             .map_or(0.0, |config| config.model.dropout)
     }
 
-    /// Parameters, operations and memory.
-    pub fn facts(&self, context: &Context) -> Facts {
+    /// Parameters, operations and memory; the tenants are those of training at this level.
+    pub fn facts(&self, recompute: Recompute, context: &Context) -> Facts {
         let device = device(context);
         let question = Question {
             float: self.float(),
             batch: self.batch(),
             dropout: self.dropout(),
             moments: self.moments(),
+            recompute,
             device: device.as_ref(),
         };
         Facts::new(&self.spec, &question)

@@ -114,9 +114,10 @@ fn of_run(place: &Place, config: Config, wanted: &Wanted, context: &Context) -> 
     }
     let disk = context.disk.as_ref();
     let prepared = prepare(continued, &context.environment, disk, context.threads)?;
+    let weights = prepared.weights;
     Ok(Subject {
         spec: prepared.hub.spec.clone(),
-        weights: prepared.weights,
+        weights: weights.expect("the model comes from a folder"),
         tokenizer: prepared.tokenizer,
         loader: match part {
             Part::Of(Split::Train) => prepared.train,

@@ -37,6 +37,7 @@ pub mod context;
 pub mod describe;
 pub mod evaluate;
 pub mod generate;
+pub mod memory;
 pub mod model;
 pub mod plots;
 pub mod prepare;

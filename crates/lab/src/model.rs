@@ -10,7 +10,7 @@ use tenon_base::files::RealDisk;
 use tenon_base::{Error, Result};
 use tenon_data::{Tokenizer, vocab};
 use tenon_engine::cpu::Cpu;
-use tenon_engine::{DType, Executor, Extent, Kernels, LossSum, PlanOptions};
+use tenon_engine::{DType, Executor, Extent, Kernels, LossSum, PlanOptions, Recompute};
 use tenon_eval::{Flow, Generated, Generator, Sampling};
 use tenon_kernels::Isa;
 use tenon_models::checkpoint::Dtype as StoredType;
@@ -332,7 +332,10 @@ fn executor(spec: &Spec, weights: &Weights, room: Room) -> Executor {
     let programs = vec![
         (
             Arc::new(spec.graph(&training)),
-            PlanOptions::training(weights.dtype, capacity, 0),
+            PlanOptions {
+                recompute: Recompute::Selective,
+                ..PlanOptions::training(weights.dtype, capacity, 0)
+            },
         ),
         (
             Arc::new(spec.graph(&showing)),

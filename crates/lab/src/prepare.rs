@@ -12,12 +12,12 @@ use tenon_data::batch::{Facts, LoaderSpec, Order, Partial};
 use tenon_data::source::{self, Documents, ReadOptions, Rows};
 use tenon_data::split::{self, TrainValidation};
 use tenon_data::{Loader, Tokenizer, Tokens, vocab};
-use tenon_engine::DType;
+use tenon_engine::{DType, Executor};
 use tenon_models::checkpoint::Dtype as StoredType;
 use tenon_models::folder::{self, Folder};
 use tenon_models::hub::HubConfig;
 use tenon_models::spec::Spec;
-use tenon_models::weights::Weights;
+use tenon_models::weights::{self, Weights};
 
 use crate::config::{Config, DataConfig, DataSource, Dtype, ModelOrigin, TextLayout};
 
@@ -33,8 +33,8 @@ pub struct Prepared {
     pub train: Loader,
     /// Validation batches, in order.
     pub validation: Loader,
-    /// The weights to start from.
-    pub weights: Weights,
+    /// The weights to start from, in the run's type; `None` for fresh ones.
+    pub weights: Option<Weights>,
     /// What there is to know about the data.
     pub facts: DataFacts,
     /// Sentences about data that is hardly used; lower-case fragments.
@@ -67,6 +67,20 @@ impl Prepared {
     /// The type of the run's floats.
     pub fn float(&self) -> DType {
         float(self.config.model.dtype)
+    }
+
+    /// Gives an executor the weights to start from, and lets go of those that were read.
+    pub fn write_weights(&mut self, exec: &mut Executor) {
+        match self.weights.take() {
+            Some(read) => read.write(exec),
+            None => weights::init(exec, self.config.training.seed),
+        }
+    }
+
+    /// Bytes of the weights that were read.
+    pub fn weight_bytes(&self) -> u64 {
+        let tensors = self.weights.iter().flat_map(|weights| &weights.tensors);
+        tensors.map(|tensor| tensor.bytes.len() as u64).sum()
     }
 
     /// Steps of an epoch.
@@ -132,10 +146,6 @@ pub fn prepare(
     let (train, validation) = loaders(&config, &spec, train_tokens, validation_tokens)?;
     let notes = check_use(&config, given, &train)?;
     let dtype = float(config.model.dtype);
-    let weights = match &base {
-        Some(base) => converted(&base.weights, dtype),
-        None => Weights::init(&spec.graph(&shape_only()), dtype, config.training.seed),
-    };
     let facts = DataFacts {
         source,
         sha256,
@@ -143,6 +153,10 @@ pub fn prepare(
         train: train.facts(),
         validation: validation.facts(),
         loss_floor,
+    };
+    let (base, weights) = match base {
+        Some(base) => (Some(base.config), Some(converted(base.weights, dtype))),
+        None => (None, None),
     };
     let hub = hub_config(base, spec, dtype)?;
     Ok(Prepared {
@@ -157,12 +171,7 @@ pub fn prepare(
     })
 }
 
-/// A graph that is made for its list of parameters.
-fn shape_only() -> tenon_models::net::Outputs {
-    tenon_models::net::Outputs::judging()
-}
-
-fn hub_config(base: Option<Folder>, spec: Spec, dtype: DType) -> Result<HubConfig> {
+fn hub_config(base: Option<HubConfig>, spec: Spec, dtype: DType) -> Result<HubConfig> {
     let stored = match dtype {
         DType::F64 => StoredType::F64,
         _ => StoredType::F32,
@@ -170,20 +179,20 @@ fn hub_config(base: Option<Folder>, spec: Spec, dtype: DType) -> Result<HubConfi
     match base {
         Some(base) => Ok(HubConfig {
             dtype: Some(stored),
-            ..base.config
+            ..base
         }),
         None => HubConfig::new(spec, stored),
     }
 }
 
-fn converted(weights: &Weights, dtype: DType) -> Weights {
+fn converted(weights: Weights, dtype: DType) -> Weights {
     if weights.dtype == dtype {
-        return weights.clone();
+        return weights;
     }
-    let tensors = weights.tensors.iter().map(|w| {
+    let tensors = weights.tensors.into_iter().map(|w| {
         let values = tenon_models::weights::decode(weights.dtype, &w.bytes);
         let bytes = tenon_models::weights::encode(dtype, values.into_iter());
-        tenon_models::weights::Weight { bytes, ..w.clone() }
+        tenon_models::weights::Weight { bytes, ..w }
     });
     Weights {
         dtype,

@@ -12,7 +12,6 @@ use std::sync::Arc;
 
 use serde_json::json;
 use tenon_base::{Error, Kind, Result};
-use tenon_engine::cpu::Cpu;
 use tenon_engine::{Executor, PlanOptions};
 use tenon_eval::judge::{capacity, judge};
 use tenon_models::net::Outputs;
@@ -22,7 +21,9 @@ use crate::cli::train::TrainArgs;
 use crate::cli::{Outcome, Output};
 use crate::config::{self, Config};
 use crate::context::Context;
+use crate::memory::{self, Fit};
 use crate::prepare::{Prepared, prepare};
+use crate::subject::device;
 
 use record::Recorder;
 use resume::Start;
@@ -95,14 +96,15 @@ pub fn run(args: &TrainArgs, context: &Context) -> Result<Outcome> {
         false => resume::find(args, &folder, &config, context)?,
     };
     let disk = context.disk.as_ref();
-    let prepared = prepare(config, &context.environment, disk, context.threads)?;
+    let mut prepared = prepare(config, &context.environment, disk, context.threads)?;
     for note in &prepared.notes {
         context.say(&format!("note: {note}"));
     }
-    let mut exec = executor(&prepared, context);
+    let (mut exec, fit) = executor(&mut prepared, context)?;
     if args.dry_run {
-        return dry_run::show(prepared, &mut exec, context);
+        return dry_run::show(prepared, &mut exec, &fit, context);
     }
+    context.say(&format!("memory: {}", fit.text()));
     context.catch_interrupts()?;
     let store = HubStore {
         hub: prepared.hub.clone(),
@@ -110,7 +112,6 @@ pub fn run(args: &TrainArgs, context: &Context) -> Result<Outcome> {
     };
     let mut recorder = Recorder::open(&prepared, &folder, &start, args, context)?;
     let trained = train_and_record(&prepared, &mut exec, &store, &start, &mut recorder, context);
-    let peak_bytes = exec.peak_bytes();
     drop(exec);
     let outcome = match trained {
         Ok(outcome) => outcome,
@@ -121,7 +122,7 @@ pub fn run(args: &TrainArgs, context: &Context) -> Result<Outcome> {
     };
     match outcome.ending {
         Ending::Finished | Ending::Stopped => {
-            finish::finish(prepared, &store, outcome, recorder, peak_bytes, context)
+            finish::finish(prepared, &store, outcome, recorder, &fit, context)
         }
         Ending::Interrupted => {
             let message = format!(
@@ -165,28 +166,31 @@ fn read_config(args: &TrainArgs, context: &Context) -> Result<Config> {
 }
 
 /// The run's training graph, and the graph that judges its validation split, over one set of
-/// parameters.
-pub(crate) fn executor(prepared: &Prepared, context: &Context) -> Executor {
+/// parameters; and how they fit into memory.
+fn executor(prepared: &mut Prepared, context: &Context) -> Result<(Executor, Fit)> {
     let training = &prepared.config.training;
     let (spec, float) = (prepared.spec(), prepared.float());
     let outputs = Outputs::training(settings::loss(training), prepared.config.model.dropout);
-    let options = PlanOptions {
-        recompute: settings::recompute(training.recompute),
-        ..PlanOptions::training(
-            float,
-            capacity(&prepared.train),
-            settings::optimizer(training).n_moments(),
-        )
-    };
+    let n_moments = settings::optimizer(training).n_moments();
+    let options = PlanOptions::training(float, capacity(&prepared.train), n_moments);
     let judging = PlanOptions::inference(float, capacity(&prepared.validation));
-    let programs = vec![
+    let mut programs = vec![
         (Arc::new(spec.graph(&outputs)), options),
         (Arc::new(spec.graph(&Outputs::judging())), judging),
     ];
-    let device = Cpu::new(context.threads.get(), context.isa);
-    let mut exec = Executor::with_programs(programs, Box::new(device));
-    prepared.weights.write(&mut exec);
-    exec
+    let device = device(context);
+    let released_bytes = prepared.weight_bytes();
+    let fit = memory::fit(
+        &programs,
+        Some(training),
+        device.as_ref(),
+        released_bytes,
+        context,
+    )?;
+    programs[0].1.recompute = fit.recompute;
+    let mut exec = Executor::with_programs(programs, device);
+    prepared.write_weights(&mut exec);
+    Ok((exec, fit))
 }
 
 fn train_and_record(

@@ -14,7 +14,7 @@ use crate::checkpoint::{self, Checkpoint, Dtype, Order, SINGLE_FILE, Slot, Tenso
 use crate::hub::{CONFIG_FILE, HubConfig};
 use crate::net::Outputs;
 use crate::spec::Spec;
-use crate::weights::{Weight, Weights, encode};
+use crate::weights::{Source, Weight, Weights, encode};
 
 /// The folder of a run that holds its model.
 pub const MODEL_FOLDER: &str = "model";
@@ -152,13 +152,21 @@ fn read_weights(
 /// # Panics
 /// When the weights are not those of the configuration's model.
 pub fn save(disk: &dyn Disk, folder: &Path, config: &HubConfig, weights: &Weights) -> Result<()> {
-    save_as(
-        disk,
-        folder,
-        config,
-        weights,
-        config.spec.table().prefixes[0],
-    )
+    save_from(disk, folder, config, &mut &*weights)
+}
+
+/// [`save`] of parameters that need not be on the host.
+///
+/// # Panics
+/// When the parameters are not those of the configuration's model.
+pub fn save_from(
+    disk: &dyn Disk,
+    folder: &Path,
+    config: &HubConfig,
+    source: &mut dyn Source,
+) -> Result<()> {
+    let prefix = config.spec.table().prefixes[0];
+    save_all(disk, folder, config, source, prefix)
 }
 
 /// [`save`] with another of the family's prefixes in the tensors' names, such as
@@ -173,9 +181,19 @@ pub fn save_as(
     weights: &Weights,
     prefix: &str,
 ) -> Result<()> {
-    let targets = weights.targets();
+    save_all(disk, folder, config, &mut &*weights, prefix)
+}
+
+fn save_all(
+    disk: &dyn Disk,
+    folder: &Path,
+    config: &HubConfig,
+    source: &mut dyn Source,
+    prefix: &str,
+) -> Result<()> {
+    let targets = source.targets();
     assert_eq!(targets, parameters(&config.spec), "parameters of the model");
-    let dtype = hub_dtype(weights.dtype);
+    let dtype = hub_dtype(source.dtype());
     let tensors = config.spec.table().hub_tensors(&targets, prefix)?;
     let slot = |tensor: &checkpoint::mapping::HubTensor| Slot {
         name: tensor.name.clone(),
@@ -187,14 +205,14 @@ pub fn save_as(
         .iter()
         .map(|tensor| (tensor.name.as_str(), &tensor.parts))
         .collect();
-    let bytes: BTreeMap<&str, &[u8]> = weights
-        .tensors
+    let numbers: BTreeMap<&str, usize> = targets
         .iter()
-        .map(|weight| (weight.name.as_str(), weight.bytes.as_slice()))
+        .enumerate()
+        .map(|(i, target)| (target.name.as_str(), i))
         .collect();
     let fill = &mut |slot: &Slot, file: &mut dyn io::Write| {
         let mut parts = parts[slot.name.as_str()].iter();
-        parts.try_for_each(|part| file.write_all(bytes[part.as_str()]))
+        parts.try_for_each(|part| source.write_to(numbers[part.as_str()], file))
     };
     disk.create_dir_all(folder)?;
     let path = folder.join(SINGLE_FILE);

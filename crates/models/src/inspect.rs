@@ -21,6 +21,8 @@ pub struct Question<'a> {
     pub dropout: f64,
     /// Optimiser buffers for each parameter (AdamW: 2).
     pub moments: usize,
+    /// What the backward pass computes again.
+    pub recompute: Recompute,
     /// The device, for the workspace of its kernels.
     pub device: &'a dyn Kernels,
 }
@@ -43,10 +45,12 @@ pub struct Facts {
     /// Operations.
     pub flops: Flops,
     /// Memory of inference and of training at each level of recomputation, in the order of
-    /// [`Purpose`].
+    /// [`Purpose::all`].
     pub memory: Vec<Memory>,
-    /// The ten largest tenants of the transient memory at the busiest call of training without
-    /// recomputation.
+    /// The level that a run would train at.
+    pub recompute: Recompute,
+    /// The ten largest tenants of the transient memory at the busiest call of training at that
+    /// level.
     pub tenants: Vec<Tenant>,
 }
 
@@ -97,21 +101,22 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    /// All purposes, in the order of reports.
-    pub const ALL: [Purpose; 4] = [
-        Purpose::Inference,
-        Purpose::Training(Recompute::None),
-        Purpose::Training(Recompute::Selective),
-        Purpose::Training(Recompute::Full),
-    ];
+    /// All purposes for a training graph, in the order of reports.
+    pub fn all(graph: &Graph) -> Vec<Purpose> {
+        let levels = Recompute::levels(graph).into_iter();
+        std::iter::once(Purpose::Inference)
+            .chain(levels.map(Purpose::Training))
+            .collect()
+    }
 
     /// The name used in reports.
-    pub fn name(self) -> &'static str {
+    pub fn name(self) -> String {
         match self {
-            Purpose::Inference => "inference",
-            Purpose::Training(Recompute::None) => "training",
-            Purpose::Training(Recompute::Selective) => "selective recompute",
-            Purpose::Training(Recompute::Full) => "full recompute",
+            Purpose::Inference => "inference".to_owned(),
+            Purpose::Training(Recompute::None) => "training".to_owned(),
+            Purpose::Training(Recompute::Selective) => "selective recompute".to_owned(),
+            Purpose::Training(Recompute::Blocks(n)) => format!("recompute of {n} blocks"),
+            Purpose::Training(Recompute::Full) => "full recompute".to_owned(),
         }
     }
 }
@@ -125,6 +130,7 @@ impl Facts {
             float,
             batch,
             moments,
+            recompute,
             device,
             ..
         } = *question;
@@ -142,7 +148,9 @@ impl Facts {
                 tenon_engine::Plan::new(&training, options, device)
             }
         };
-        let kept = plan(Purpose::Training(Recompute::None));
+        let kept = plan(Purpose::Training(Recompute::None)).peak_bytes;
+        let purposes = Purpose::all(&training).into_iter();
+        let chosen = plan(Purpose::Training(recompute));
         Facts {
             family: spec.family(),
             n_params: training.n_params(),
@@ -151,10 +159,11 @@ impl Facts {
             batch,
             float,
             flops: flops(&judging, batch),
-            memory: Purpose::ALL
-                .map(|p| Memory::of(p, &plan(p), kept.peak_bytes))
-                .to_vec(),
-            tenants: memory::tenants(&kept, &training, 10),
+            memory: purposes
+                .map(|p| Memory::of(p, &plan(p), &training, kept))
+                .collect(),
+            recompute,
+            tenants: memory::tenants(&chosen, &training, 10),
         }
     }
 }

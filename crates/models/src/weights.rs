@@ -1,8 +1,10 @@
 //! The parameters of a model on the host: fresh, read from an executor, or read from a checkpoint.
 
 use crate::checkpoint::mapping::Target;
+use std::io::{self, Write};
 use tenon_base::rng::{Key, Stream};
-use tenon_engine::{DType, Executor, Graph, Init};
+use tenon_engine::graph::Param;
+use tenon_engine::{DType, Executor, Graph, Init, ParamId};
 
 /// A parameter's bytes under our name.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,21 +26,64 @@ pub struct Weights {
     pub tensors: Vec<Weight>,
 }
 
+/// Parameters that are written one after the other, wherever they are.
+pub trait Source {
+    /// The type of every element.
+    fn dtype(&self) -> DType;
+
+    /// Names and shapes.
+    fn targets(&self) -> Vec<Target>;
+
+    /// Writes the elements of the `i`-th parameter, little-endian.
+    ///
+    /// # Errors
+    /// Those of the sink.
+    fn write_to(&mut self, i: usize, sink: &mut dyn Write) -> io::Result<()>;
+}
+
+impl Source for &Weights {
+    fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    fn targets(&self) -> Vec<Target> {
+        Weights::targets(self)
+    }
+
+    fn write_to(&mut self, i: usize, sink: &mut dyn Write) -> io::Result<()> {
+        sink.write_all(&self.tensors[i].bytes)
+    }
+}
+
+impl Source for Executor {
+    fn dtype(&self) -> DType {
+        self.plan().options.float
+    }
+
+    fn targets(&self) -> Vec<Target> {
+        let target = |p: &Param| Target {
+            name: p.name.clone(),
+            shape: p.shape.clone(),
+        };
+        self.graph().params.iter().map(target).collect()
+    }
+
+    fn write_to(&mut self, i: usize, sink: &mut dyn Write) -> io::Result<()> {
+        let id = ParamId(u32::try_from(i).expect("a graph has few parameters"));
+        self.param_pieces(id, |bytes| sink.write_all(bytes))
+    }
+}
+
 impl Weights {
-    /// Fresh parameters. Values are drawn in f64 by counter (run seed, parameter, element) and then
-    /// rounded, so f32 and f64 models of one seed agree to rounding.
+    /// Fresh parameters, on the host. Values are drawn in f64 by counter (run seed, parameter,
+    /// element) and then rounded, so f32 and f64 models of one seed agree to rounding.
     pub fn init(graph: &Graph, dtype: DType, seed: u64) -> Weights {
-        let key = Key::new(seed, Stream::Init);
-        let tensors = graph.params.iter().enumerate().map(|(i, p)| {
-            let mut rng = key.at(0, i as u64);
-            let values = (0..p.len()).map(|_| match p.init {
-                Init::Normal(std) => std * rng.normal(),
-                Init::Constant(value) => value,
-            });
+        let tensors = graph.param_ids().map(|id| {
+            let p = graph.param(id);
             Weight {
                 name: p.name.clone(),
                 shape: p.shape.clone(),
-                bytes: encode(dtype, values),
+                bytes: encode(dtype, fresh(graph, id, seed)),
             }
         });
         Weights {
@@ -99,6 +144,24 @@ impl Weights {
             }
         }
     }
+}
+
+/// Gives an executor the parameters of [`Weights::init`], without a copy on the host.
+pub fn init(exec: &mut Executor, seed: u64) {
+    let graph = exec.graph().clone();
+    for id in graph.param_ids() {
+        exec.fill_param(id, fresh(&graph, id, seed));
+    }
+}
+
+/// The values that a parameter starts with.
+fn fresh(graph: &Graph, id: ParamId, seed: u64) -> impl Iterator<Item = f64> + use<> {
+    let (init, n) = (graph.param(id).init, graph.param(id).len());
+    let mut rng = Key::new(seed, Stream::Init).at(0, u64::from(id.0));
+    (0..n).map(move |_| match init {
+        Init::Normal(std) => std * rng.normal(),
+        Init::Constant(value) => value,
+    })
 }
 
 /// Numbers as little-endian bytes of the type.

@@ -12,7 +12,7 @@ use tenon_base::files::Disk;
 use tenon_base::{Error, Result};
 use tenon_engine::{DType, Executor, ParamId};
 use tenon_models::checkpoint::{self, Checkpoint, Dtype, Order, Slot};
-use tenon_models::weights::Weights;
+use tenon_models::weights::{Source, Weights};
 
 const OPTIMIZER_FILE: &str = "optimizer.safetensors";
 const STATE_FILE: &str = "state.json";
@@ -24,7 +24,7 @@ const UNFINISHED: &str = "unfinished-";
 /// tokenizer.
 pub trait ModelStore {
     /// Writes a complete hub folder.
-    fn save(&self, disk: &dyn Disk, folder: &Path, weights: &Weights) -> Result<()>;
+    fn save(&self, disk: &dyn Disk, folder: &Path, weights: &mut dyn Source) -> Result<()>;
     /// Reads the weights of a hub folder.
     fn load(&self, disk: &dyn Disk, folder: &Path) -> Result<Weights>;
 }
@@ -82,11 +82,8 @@ impl<'a> Checkpoints<'a> {
         let temporary = self.folder.join(format!("{UNFINISHED}{:06}", state.step));
         self.disk.remove_dir_all(&temporary)?;
         self.disk.create_dir_all(&temporary)?;
-        self.store.save(
-            self.disk,
-            &temporary.join(MODEL_FOLDER),
-            &Weights::read(exec),
-        )?;
+        self.store
+            .save(self.disk, &temporary.join(MODEL_FOLDER), exec)?;
         self.save_moments(exec, &temporary.join(OPTIMIZER_FILE))?;
         let text = format!("{:#}\n", state.to_json());
         self.disk
@@ -111,7 +108,7 @@ impl<'a> Checkpoints<'a> {
         let mut order = list.iter();
         let mut fill = |_: &Slot, sink: &mut dyn Write| {
             let &(p, i) = order.next().expect("one call a buffer, in the order given");
-            sink.write_all(&exec.moment_bytes(p, i))
+            exec.moment_pieces(p, i, |bytes| sink.write_all(bytes))
         };
         checkpoint::write(
             self.disk,
@@ -146,7 +143,7 @@ impl<'a> Checkpoints<'a> {
         }
         for (p, i) in list {
             let tensor = file.tensor(&format!("{}.moment.{i}", graph.param(p).name))?;
-            let want = exec.moment_bytes(p, i).len();
+            let want = graph.param(p).len() * exec.plan().options.float.bytes();
             if tensor.bytes.len() != want {
                 let message = format!(
                     "`{}` has {} bytes, not {want}",
@@ -156,6 +153,7 @@ impl<'a> Checkpoints<'a> {
                 return Err(Error::data(message).at(folder.display().to_string()));
             }
             exec.set_moment_bytes(p, i, tensor.bytes);
+            file.release(tensor.name);
         }
         Ok(state)
     }

@@ -201,6 +201,9 @@ fn type_schema(kind: &Type) -> Map<String, Json> {
             schema
         }
         Type::Str | Type::Path => json!({"type": "string"}),
+        Type::Bytes => {
+            json!({"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string"}]})
+        }
         Type::Enum(words) => json!({"enum": words}),
         Type::List(item) => json!({"type": "array", "items": type_schema(item)}),
         Type::AnyOf(types) => {

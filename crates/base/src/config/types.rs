@@ -3,6 +3,7 @@
 use super::{Schema, values};
 use crate::diag::{Span, shown};
 use crate::suggest;
+use crate::units;
 use crate::yaml::{self, Node, Value};
 
 /// The type of a key.
@@ -25,6 +26,9 @@ pub enum Type {
     Str,
     /// A file or folder.
     Path,
+    /// An amount of memory of at least one byte: an integer, or a text such as `1.5GiB` (see
+    /// [`units::parse_bytes`]). Kept as an integer.
+    Bytes,
     /// One of these words.
     Enum(&'static [&'static str]),
     /// A list whose items are of one type.
@@ -160,6 +164,7 @@ impl Type {
             Type::Float(range) => range.describe(),
             Type::Str => "a string".to_owned(),
             Type::Path => "a path".to_owned(),
+            Type::Bytes => "bytes, or a size such as `800MB` or `1.5GiB`".to_owned(),
             Type::Enum(words) => match words {
                 [word] => format!("`{word}`"),
                 _ => format!("one of {}", listed(words)),
@@ -212,6 +217,17 @@ impl Type {
                     return Err(self.out_of_range(node));
                 }
             }
+            (Type::Bytes, Value::Int(n)) => {
+                if *n < 1 {
+                    return Err(self.out_of_range(node));
+                }
+            }
+            (Type::Bytes, Value::Str(text)) => {
+                let n = units::parse_bytes(text).and_then(|n| i64::try_from(n).ok());
+                return n
+                    .map(Value::Int)
+                    .ok_or_else(|| self.no_size(node.span, text));
+            }
             (Type::Float(range), Value::Int(_) | Value::Float(_)) => {
                 let x = match value {
                     Value::Int(n) => *n as f64,
@@ -262,11 +278,21 @@ impl Type {
 
     fn is_type_of(&self, value: &Value) -> bool {
         match value {
-            Value::Int(_) => matches!(self, Type::Int { .. } | Type::Float(_)),
+            Value::Int(_) => matches!(self, Type::Int { .. } | Type::Float(_) | Type::Bytes),
             Value::Float(_) => matches!(self, Type::Float(_)),
-            Value::Str(_) => self.is_text(),
+            Value::Str(_) => self.is_text() || matches!(self, Type::Bytes),
             Value::Seq(_) => matches!(self, Type::List(_) | Type::Tables(_)),
             _ => false,
+        }
+    }
+
+    fn no_size(&self, span: Span, text: &str) -> Mismatch {
+        let units: Vec<&str> = units::SIZES.iter().map(|(name, _)| *name).collect();
+        Mismatch {
+            span,
+            what: What::Unknown(shown(text)),
+            label: format!("expected {}", self.describe()),
+            hint: Some(format!("the units are {}", listed(&units))),
         }
     }
 

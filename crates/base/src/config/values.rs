@@ -81,9 +81,10 @@ impl Values {
         }
     }
 
-    /// An integer.
+    /// An integer, or bytes.
     pub fn int(&self, path: &str) -> Option<i64> {
-        match self.value(path, "an integer", |kind| matches!(kind, Type::Int { .. }))? {
+        let holds = |kind: &Type| matches!(kind, Type::Int { .. } | Type::Bytes);
+        match self.value(path, "an integer", holds)? {
             Value::Int(value) => Some(value),
             _ => None,
         }

@@ -1,9 +1,9 @@
 //! The backward pass of a plan: derivatives in reverse, gradients handed on without copies where
-//! that is safe, and blocks computed again where the options ask for it.
+//! that is safe.
 
-use super::{Call, Content, Planner, Recompute, SlotId};
+use super::{Call, Content, Planner, SlotId};
 use crate::graph::{Graph, NodeId, Origin, ValueId};
-use crate::op::{Cheapness, Grad};
+use crate::op::Grad;
 use std::collections::BTreeSet;
 
 /// Which values depend, differentiably, on a trainable parameter (or on a seeded input).
@@ -42,17 +42,12 @@ impl Planner<'_> {
             self.grad[v.0 as usize] = Some(slot);
             self.seeds.push(slot);
         }
-        let mut repeated = None;
         for i in (0..self.graph.nodes.len()).rev() {
             let node = NodeId(i as u32);
             if !self.is_active(node) {
                 continue;
             }
-            let block = self.graph.node(node).block;
-            if block.is_some() && block != repeated && self.options.recompute != Recompute::None {
-                self.repeat_block(block);
-                repeated = block;
-            }
+            self.repeat_for(node);
             self.push_vjp(node);
         }
     }
@@ -62,48 +57,6 @@ impl Planner<'_> {
         let arrived =
             |v: &ValueId| self.grad[v.0 as usize].is_some() || self.graph.loss == Some(*v);
         n.outs.iter().any(arrived) && n.ins.iter().any(|v| self.needs_grad[v.0 as usize])
-    }
-
-    /// Whether the backward pass of a block reads a fresh copy of the value instead of a kept one.
-    fn is_repeated(&self, v: ValueId, block: Option<usize>) -> bool {
-        let Origin::Node(producer, _) = self.graph.value(v).origin else {
-            return false;
-        };
-        let producer = self.graph.node(producer);
-        let used_elsewhere = |n: &crate::graph::Node| n.block != block && n.ins.contains(&v);
-        producer.block == block
-            && !self.graph.outputs.iter().any(|&(_, o)| o == v)
-            && !self.graph.nodes.iter().any(used_elsewhere)
-            && match self.options.recompute {
-                Recompute::None => false,
-                Recompute::Selective => producer.op.saves().recompute == Cheapness::Cheap,
-                Recompute::Full => true,
-            }
-    }
-
-    /// Computes again what the derivatives of a block read.
-    fn repeat_block(&mut self, block: Option<usize>) {
-        let mut nodes = BTreeSet::new();
-        let mut wanted: Vec<ValueId> = Vec::new();
-        for node in self.graph.nodes.iter().filter(|n| n.block == block) {
-            let saves = node.op.saves();
-            wanted.extend(saves.ins.iter().filter_map(|&i| node.ins.get(i)));
-            wanted.extend(saves.outs.iter().map(|&i| node.outs[i]));
-        }
-        while let Some(v) = wanted.pop() {
-            if !self.is_repeated(v, block) {
-                continue;
-            }
-            let Origin::Node(producer, _) = self.graph.value(v).origin else {
-                continue;
-            };
-            if nodes.insert(producer) {
-                wanted.extend(&self.graph.node(producer).ins);
-            }
-        }
-        for node in nodes {
-            self.push_forward(node, true);
-        }
     }
 
     fn push_vjp(&mut self, node: NodeId) {

@@ -55,7 +55,7 @@ fn prove(sketch: &Sketch) -> Result<(), TestCaseError> {
         let gap = values_gap(&have, &want);
         prop_assert!(gap <= 1e-11, "{name} misses its meaning by {gap:e}");
     }
-    for recompute in [Recompute::Selective, Recompute::Full] {
+    for recompute in [Recompute::Selective, Recompute::Blocks(1), Recompute::Full] {
         let mut again = executor(&problem, recompute, DType::F64);
         let sound = check_placement(again.plan(), &problem.graph);
         prop_assert!(sound.is_ok(), "{recompute:?}: {sound:?}");

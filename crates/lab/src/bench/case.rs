@@ -1,13 +1,14 @@
 //! What is measured: a named model or that of a configuration, and a batch of random tokens.
 
 use clap::ValueEnum;
+use tenon_base::Result;
 use tenon_base::rng::{Key, Stream};
 use tenon_engine::{DType, Executor, Extent, Recompute};
 use tenon_models::net::feed;
 use tenon_models::spec::{Activation, Gpt2Spec, LlamaSpec, Spec};
 
+use crate::context::Context;
 use crate::describe::Described;
-use crate::train::settings;
 
 /// Models whose shapes `scripts/torch_train_step.py` has too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -67,7 +68,7 @@ impl Named {
             },
             float: DType::F32,
             dropout: 0.0,
-            recompute: Recompute::None,
+            recompute: Recompute::Selective,
         }
     }
 }
@@ -114,16 +115,18 @@ fn llama([vocab_size, d_model, n_layers, n_heads, d_ffn, max_positions]: [usize;
 
 impl Case {
     /// The model and batch of a configuration, or of a model's folder.
-    pub fn of(name: String, described: &Described) -> Case {
-        let training = described.config.as_ref().map(|config| &config.training);
-        Case {
+    ///
+    /// # Errors
+    /// `Usage` when the configuration's memory budget is too small.
+    pub fn of(name: String, described: &Described, context: &Context) -> Result<Case> {
+        Ok(Case {
             name,
             batch: described.batch(),
             float: described.float(),
             dropout: described.dropout(),
-            recompute: training.map_or(Recompute::None, |t| settings::recompute(t.recompute)),
+            recompute: described.fit(context)?.recompute,
             spec: described.spec.clone(),
-        }
+        })
     }
 
     /// Tokens of a sequence.

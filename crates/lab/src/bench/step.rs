@@ -8,9 +8,9 @@ use tenon_base::clock::Clock;
 use tenon_base::memory::peak_resident_bytes;
 use tenon_base::rng::{Key, Stream};
 use tenon_engine::cpu::Cpu;
-use tenon_engine::{Executor, Graph, Init, PlanOptions};
+use tenon_engine::{Executor, Graph, PlanOptions};
 use tenon_models::net::{LossOptions, Outputs};
-use tenon_models::weights::encode;
+use tenon_models::weights;
 use tenon_train::{Optimizer, update};
 
 use super::case::Case;
@@ -211,20 +211,6 @@ fn flops(graph: &Graph, case: &Case, work: Work) -> f64 {
     }
 }
 
-/// Fresh parameters, one tensor at a time: a second copy of all of them would be the peak.
-fn init(exec: &mut Executor) {
-    let (graph, float) = (exec.graph().clone(), exec.plan().options.float);
-    for (i, id) in graph.param_ids().enumerate() {
-        let param = graph.param(id);
-        let mut rng = Key::new(0, Stream::Init).at(0, i as u64);
-        let values = (0..param.len()).map(|_| match param.init {
-            Init::Normal(std) => std * rng.normal(),
-            Init::Constant(value) => value,
-        });
-        exec.set_param_bytes(id, &encode(float, values));
-    }
-}
-
 /// A model that takes steps.
 struct Bench<'a> {
     case: &'a Case,
@@ -253,7 +239,7 @@ impl<'a> Bench<'a> {
         };
         let device = Box::new(Cpu::new(threads.get(), context.isa));
         let mut exec = Executor::with_programs(programs, device);
-        init(&mut exec);
+        weights::init(&mut exec, 0);
         let mut bench = Bench {
             planned_peak_bytes: exec.plan().peak_bytes,
             case,

@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::{Value, json};
 use tenon_base::{Result, units};
 use tenon_engine::plan::Call;
-use tenon_engine::{Graph, Plan, PlanOptions};
+use tenon_engine::{Graph, Plan, PlanOptions, Recompute};
 use tenon_models::net::{LossOptions, Outputs};
 
 use super::{Outcome, Output};
@@ -41,14 +41,21 @@ const SCHEMA_VERSION: u32 = 1;
 /// `Usage` for a wrong configuration, `Data` for a model that cannot be read, `Io`.
 pub fn run(args: &InspectArgs, context: &Context) -> Result<Outcome> {
     let described = describe(context, &args.runs, &args.subject)?;
-    let facts = described.facts(context);
-    let calls = args.plan.then(|| calls(&described, context));
+    let fit = described.fit(context);
+    // A budget that is too small is a fact too; the numbers are then those of the least memory.
+    let recompute = fit.as_ref().map_or(Recompute::Full, |fit| fit.recompute);
+    let facts = described.facts(recompute, context);
+    let calls = args.plan.then(|| calls(&described, recompute, context));
     Ok(Outcome::of(match context.json {
         true => {
             let mut document = json!({"schema_version": SCHEMA_VERSION});
             if let (Value::Object(all), Value::Object(facts)) = (&mut document, facts.to_json()) {
                 all.extend(facts);
             }
+            document["training"] = match &fit {
+                Ok(fit) => fit.to_json(),
+                Err(refusal) => json!({ "refused": refusal.message() }),
+            };
             if let Some(calls) = calls {
                 document["plan"] = calls.iter().map(PlannedCall::to_json).collect();
             }
@@ -56,6 +63,11 @@ pub fn run(args: &InspectArgs, context: &Context) -> Result<Outcome> {
         }
         false => {
             let mut text = facts.to_text();
+            let verdict = match &fit {
+                Ok(fit) => fit.text(),
+                Err(refusal) => format!("refused: {}", refusal.message()),
+            };
+            text += &format!("\ntraining: {verdict}\n");
             if let Some(calls) = calls {
                 text += "\nplan of a training step\n";
                 let rows = calls.iter().map(PlannedCall::cells);
@@ -96,12 +108,12 @@ impl PlannedCall {
 }
 
 /// The calls of a training step in their order.
-fn calls(described: &Described, context: &Context) -> Vec<PlannedCall> {
+fn calls(described: &Described, recompute: Recompute, context: &Context) -> Vec<PlannedCall> {
     let outputs = Outputs::training(LossOptions::PLAIN, described.dropout());
     let graph = described.spec.graph(&outputs);
     let float = described.float();
     let options = PlanOptions {
-        recompute: described.recompute(),
+        recompute,
         ..PlanOptions::training(float, described.batch(), described.moments())
     };
     let plan = Plan::new(&graph, options, device(context).as_ref());

@@ -50,6 +50,8 @@ pub struct TrainingConfig {
     pub early_stopping: Option<EarlyStopping>,
     /// What is computed again in the backward pass instead of being kept.
     pub recompute: Recompute,
+    /// Most bytes of memory that the run may take; `None` for no bound.
+    pub memory_budget: Option<u64>,
 }
 
 /// How gradients change weights.
@@ -83,6 +85,8 @@ pub struct EarlyStopping {
 /// What is computed again in the backward pass instead of being kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recompute {
+    /// What the memory budget asks for; without one, as selective.
+    Auto,
     /// Nothing.
     None,
     /// What is cheap to compute and large to keep.
@@ -92,7 +96,8 @@ pub enum Recompute {
 }
 
 impl Recompute {
-    const ALL: [(&'static str, Recompute); 3] = [
+    const ALL: [(&'static str, Recompute); 4] = [
+        ("auto", Recompute::Auto),
         ("none", Recompute::None),
         ("selective", Recompute::Selective),
         ("full", Recompute::Full),
@@ -101,12 +106,12 @@ impl Recompute {
     /// The word in `training.recompute`.
     pub fn name(self) -> &'static str {
         let row = Recompute::ALL.iter().find(|(_, value)| *value == self);
-        row.map_or("none", |(name, _)| name)
+        row.map_or("auto", |(name, _)| name)
     }
 
     fn of(name: &str) -> Recompute {
         let row = Recompute::ALL.iter().find(|(word, _)| *word == name);
-        row.map_or(Recompute::None, |(_, value)| *value)
+        row.map_or(Recompute::Auto, |(_, value)| *value)
     }
 }
 
@@ -131,7 +136,8 @@ pub(super) fn resolve(judge: &mut Judge) -> TrainingConfig {
         keep_checkpoints: judge.int_or_none("training.keep_checkpoints"),
         log_every: judge.int("training.log_every"),
         early_stopping: early_stopping(judge),
-        recompute: Recompute::of(judge.values.str("training.recompute").unwrap_or("none")),
+        recompute: Recompute::of(judge.values.str("training.recompute").unwrap_or("auto")),
+        memory_budget: judge.int_or_none("training.memory_budget"),
     }
 }
 
@@ -211,6 +217,7 @@ impl TrainingConfig {
             section.put("early_stopping", inner.into_value());
         }
         section.text("recompute", self.recompute.name());
+        section.int_or_absent("memory_budget", self.memory_budget);
         section
     }
 }

@@ -10,6 +10,7 @@ use tenon_models::net::feed;
 
 use crate::cli::Outcome;
 use crate::context::Context;
+use crate::memory::Fit;
 use crate::prepare::Prepared;
 
 /// Batches that are timed, after one that is not.
@@ -19,10 +20,11 @@ const TIMED: u32 = 2;
 pub(super) fn show(
     mut prepared: Prepared,
     exec: &mut Executor,
+    fit: &Fit,
     context: &Context,
 ) -> Result<Outcome> {
     let pace = Pace::measure(&mut prepared, exec, context);
-    let forecast = Forecast::new(&prepared, exec, pace);
+    let forecast = Forecast::new(&prepared, exec, fit, pace);
     Ok(super::answer(
         context,
         forecast.text(&prepared),
@@ -64,7 +66,8 @@ impl Pace {
 }
 
 /// What a whole run would take.
-struct Forecast {
+struct Forecast<'a> {
+    fit: &'a Fit,
     n_params: usize,
     steps: u64,
     tokens_per_step: f64,
@@ -77,14 +80,15 @@ struct Forecast {
     seconds: f64,
 }
 
-impl Forecast {
-    fn new(prepared: &Prepared, exec: &Executor, pace: Pace) -> Forecast {
+impl Forecast<'_> {
+    fn new<'a>(prepared: &Prepared, exec: &Executor, fit: &'a Fit, pace: Pace) -> Forecast<'a> {
         let steps = prepared.total_steps();
         let batches = prepared.config.training.gradient_accumulation_steps as f64;
         let plan = exec.plan();
         let extent = exec.extent();
         let tokens = extent.tokens.max(1) as f64;
         Forecast {
+            fit,
             n_params: exec.graph().n_params(),
             steps,
             tokens_per_step: pace.tokens * batches,
@@ -137,6 +141,7 @@ impl Forecast {
                     size(self.other_bytes())
                 ),
             ),
+            ("", self.fit.text()),
             (
                 "FLOPs",
                 format!(
@@ -175,6 +180,7 @@ impl Forecast {
                 "gradient_bytes": self.gradient_bytes,
                 "moment_bytes": self.moment_bytes,
                 "other_bytes": self.other_bytes(),
+                "plan": self.fit.to_json(),
             },
             "forward_flops_per_token": self.flops_per_token,
             "batch_ms": 1e3 * self.batch_seconds,

@@ -3,15 +3,18 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use tenon_base::memory::peak_resident_bytes;
 use tenon_base::{Result, hash, units};
 use tenon_engine::cpu::Cpu;
 use tenon_eval::{Flow, Generator, Sampling};
+use tenon_models::folder;
 use tenon_models::weights::Weights;
 use tenon_records::Artifact;
 use tenon_train::{Checkpoints, Ending, MODEL_FOLDER, ModelStore, Outcome as Trained};
 
 use crate::cli::Outcome;
 use crate::context::Context;
+use crate::memory::Fit;
 use crate::plots::{self, PlotFacts};
 use crate::prepare::Prepared;
 use crate::report::{self, ReportFacts, Sample};
@@ -26,7 +29,7 @@ pub(super) fn finish(
     store: &HubStore,
     trained: Trained,
     mut recorder: Recorder<'_>,
-    peak_bytes: usize,
+    fit: &Fit,
     context: &Context,
 ) -> Result<Outcome> {
     let disk = context.disk.as_ref();
@@ -37,7 +40,7 @@ pub(super) fn finish(
         .best
         .map_or(trained.state.step, |(step, _)| step);
     let weights = store.load(disk, &checkpoints.path(best_step).join(MODEL_FOLDER))?;
-    store.save(disk, &folder.model(), &weights)?;
+    store.save(disk, &folder.model(), &mut &weights)?;
     let samples = samples(&prepared, &weights, context)?;
     let plots = draw(&prepared, &recorder, context)?;
     recorder.done()?;
@@ -45,12 +48,14 @@ pub(super) fn finish(
         prepared: &prepared,
         trained: &trained,
         samples: &samples,
-        peak_bytes,
+        fit,
     };
     write_report(&end, &recorder, &plots, context)?;
     note_artifacts(&mut recorder, &plots, context)?;
     let text = summary(&end, best_step, &folder.path, recorder.mean_pace());
-    Ok(super::answer(context, text, document(&end, &folder)))
+    let mut document = document(&end, &folder);
+    document["peak_rss_bytes"] = json!(peak_resident_bytes(context.disk.as_ref()));
+    Ok(super::answer(context, text, document))
 }
 
 /// What there is to tell at the end.
@@ -58,7 +63,7 @@ struct End<'a> {
     prepared: &'a Prepared,
     trained: &'a Trained,
     samples: &'a [Sample],
-    peak_bytes: usize,
+    fit: &'a Fit,
 }
 
 fn draw(prepared: &Prepared, recorder: &Recorder<'_>, context: &Context) -> Result<Vec<PathBuf>> {
@@ -88,7 +93,7 @@ fn write_report(
         run: recorder.store.run_by_id(recorder.run)?,
         seconds: Some(end.trained.state.seconds),
         config: config_lines(end.prepared),
-        model: model_lines(end.prepared, end.peak_bytes),
+        model: model_lines(end.prepared, end.fit),
         data: data_lines(end.prepared),
         summaries: recorder.store.summaries(recorder.run)?,
         tokens: Some(end.trained.state.tokens),
@@ -114,7 +119,8 @@ fn document(end: &End<'_>, folder: &RunFolder) -> Value {
         "seconds": state.seconds,
         "best": state.best.map(|(step, loss)| json!({"step": step, "loss": loss})),
         "loss_floor": end.prepared.facts.loss_floor,
-        "peak_bytes": end.peak_bytes,
+        "peak_bytes": end.fit.planned_bytes,
+        "memory": end.fit.to_json(),
         "folder": folder.path.display().to_string(),
         "model": folder.model().display().to_string(),
         "report": folder.report().display().to_string(),
@@ -187,14 +193,11 @@ fn config_lines(prepared: &Prepared) -> Vec<(String, String)> {
     ]
 }
 
-fn model_lines(prepared: &Prepared, peak_bytes: usize) -> Vec<(String, String)> {
+fn model_lines(prepared: &Prepared, fit: &Fit) -> Vec<(String, String)> {
     let spec = prepared.spec();
-    let n: usize = prepared
-        .weights
-        .tensors
-        .iter()
-        .map(|w| w.shape.iter().product::<usize>())
-        .sum();
+    let parameters = folder::parameters(spec);
+    let sizes = parameters.iter().map(|p| p.shape.iter().product::<usize>());
+    let n: usize = sizes.sum();
     vec![
         ("family".to_owned(), spec.family().to_owned()),
         ("parameters".to_owned(), units::count(n as u64)),
@@ -203,7 +206,7 @@ fn model_lines(prepared: &Prepared, peak_bytes: usize) -> Vec<(String, String)> 
             "context".to_owned(),
             format!("{} tokens", spec.context_len()),
         ),
-        ("planned memory".to_owned(), units::bytes(peak_bytes as u64)),
+        ("memory".to_owned(), fit.text()),
     ]
 }
 

@@ -46,6 +46,7 @@ const MAY_CHANGE: &[&str] = &[
     "training.log_every",
     "training.early_stopping",
     "training.recompute",
+    "training.memory_budget",
     "training.max_nan_count",
 ];
 

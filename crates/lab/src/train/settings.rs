@@ -1,6 +1,5 @@
 //! From the configuration's words to the loop's numbers.
 
-use tenon_engine::Recompute;
 use tenon_models::net::LossOptions;
 use tenon_train::{Curve, EarlyStopping, Optimizer, Schedule, Settings};
 
@@ -78,14 +77,5 @@ pub fn loss(training: &TrainingConfig) -> LossOptions {
         label_smoothing,
         z_loss,
         rank: false,
-    }
-}
-
-/// The plan's recomputation.
-pub fn recompute(choice: config::Recompute) -> Recompute {
-    match choice {
-        config::Recompute::None => Recompute::None,
-        config::Recompute::Selective => Recompute::Selective,
-        config::Recompute::Full => Recompute::Full,
     }
 }

@@ -8,7 +8,7 @@ use tenon_base::files::Disk;
 use tenon_data::Tokenizer;
 use tenon_models::folder;
 use tenon_models::hub::HubConfig;
-use tenon_models::weights::Weights;
+use tenon_models::weights::{Source, Weights};
 use tenon_train::ModelStore;
 
 /// Writes complete hub folders: configuration, weights, tokenizer.
@@ -20,9 +20,9 @@ pub struct HubStore {
 }
 
 impl ModelStore for HubStore {
-    fn save(&self, disk: &dyn Disk, folder: &Path, weights: &Weights) -> Result<()> {
+    fn save(&self, disk: &dyn Disk, folder: &Path, weights: &mut dyn Source) -> Result<()> {
         disk.create_dir_all(folder)?;
-        folder::save(disk, folder, &self.hub, weights)?;
+        folder::save_from(disk, folder, &self.hub, weights)?;
         self.tokenizer.save(disk, folder)
     }
 

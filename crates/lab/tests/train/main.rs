@@ -1,5 +1,6 @@
 //! `tenon train` from outside: what a run leaves, exact resume, bad input.
 
+mod memory;
 mod place;
 mod refuse;
 mod resume;

@@ -119,6 +119,23 @@ fn one_long_text_is_not_read_to_its_first_tokens_only() {
 }
 
 #[test]
+fn a_memory_budget_that_is_too_small_exits_2_before_anything_is_written() {
+    let place = Place::new();
+    let budget = "training.memory_budget=1MiB";
+    let (code, said) = place.fail(&["train", "tiny.yaml", "--set", budget]);
+    assert_eq!(code, 2, "{said}");
+    for part in [
+        "at least",
+        "weights",
+        "the budget is 1.00 MiB",
+        "training.memory_budget",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert!(!place.path("runs").exists(), "a run was left behind");
+}
+
+#[test]
 fn a_warm_up_longer_than_the_run_exits_2() {
     let place = Place::new();
     let epochs = [

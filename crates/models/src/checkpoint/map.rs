@@ -5,6 +5,7 @@
 )]
 
 use std::fs::File;
+use std::ops::Range;
 use std::path::Path;
 
 use tenon_base::{Error, Result};
@@ -38,6 +39,21 @@ impl Map {
         let bytes = unsafe { memmap2::Mmap::map(&file) };
         let bytes = bytes.map_err(|reason| Error::io("cannot map", path, &reason))?;
         Ok(Map { bytes: Some(bytes) })
+    }
+
+    /// Gives the memory behind a range of the bytes back to the system, which reads them from the
+    /// file again when they are looked at. Where the system has no such advice, nothing happens.
+    pub(super) fn release(&self, range: Range<usize>) {
+        #[cfg(not(unix))]
+        drop(range);
+        #[cfg(unix)]
+        if let Some(map) = &self.bytes {
+            let advice = memmap2::UncheckedAdvice::DontNeed;
+            // SAFETY: a read-only map of a file loses nothing when its pages are dropped: they are
+            // read from the file again, with the same bytes as long as nobody changes it. Advice
+            // that is refused leaves the pages where they are.
+            let _ = unsafe { map.unchecked_advise_range(advice, range.start, range.len()) };
+        }
     }
 
     /// The file's bytes.

@@ -245,6 +245,15 @@ impl Checkpoint {
         self.places.get(name).map(|&place| self.view(place))
     }
 
+    /// Gives the memory behind a tensor that was copied back to the system; it can still be read,
+    /// from disk. A name that is not there is passed over.
+    pub fn release(&self, name: &str) {
+        if let Some(&(shard, entry)) = self.places.get(name) {
+            let Shard { map, header, .. } = &self.shards[shard];
+            map.release(header.entries[entry].range.clone());
+        }
+    }
+
     /// The `__metadata__` strings of all shards; of equal keys the last shard's.
     pub fn metadata(&self) -> BTreeMap<&str, &str> {
         let strings = self.shards.iter().flat_map(|shard| &shard.header.metadata);

@@ -32,10 +32,17 @@ pub struct Memory {
     pub peak_bytes: usize,
     /// What the plan takes less than training without recomputation; negative when it takes more.
     pub saved_bytes: i64,
+    /// Operations that the backward pass repeats, in percent of those of a step.
+    pub repeated_percent: f64,
 }
 
 impl Memory {
-    pub(super) fn of(purpose: Purpose, plan: &Plan, kept_peak_bytes: usize) -> Memory {
+    pub(super) fn of(
+        purpose: Purpose,
+        plan: &Plan,
+        graph: &Graph,
+        kept_peak_bytes: usize,
+    ) -> Memory {
         let mut memory = Memory {
             purpose,
             weights_bytes: 0,
@@ -48,6 +55,10 @@ impl Memory {
             gaps_bytes: 0,
             peak_bytes: plan.peak_bytes,
             saved_bytes: kept_peak_bytes as i64 - plan.peak_bytes as i64,
+            repeated_percent: match purpose {
+                Purpose::Inference => 0.0,
+                Purpose::Training(_) => plan.repeated_percent(graph),
+            },
         };
         let persistent = plan.slots.iter().filter(|s| s.content.is_persistent());
         for slot in persistent.chain(plan.transient_at(plan.busiest_call())) {

@@ -1,9 +1,10 @@
 //! Facts as text and as JSON.
 
-use super::{Facts, Group, Layer, Memory, Tenant};
+use super::{Facts, Group, Layer, Memory, Purpose, Tenant};
 use serde_json::{Value, json};
 use std::fmt::Write;
 use tenon_base::units::{bytes, count};
+use tenon_engine::Recompute;
 
 /// Names of [`Memory::parts`].
 const PARTS: [&str; 8] = [
@@ -16,6 +17,9 @@ const PARTS: [&str; 8] = [
     "scratch",
     "gaps",
 ];
+
+/// Most lines on recomputing some of the blocks.
+const BLOCK_ROWS_MAX: usize = 8;
 
 impl Facts {
     /// Tables for reading, at most 120 columns wide for usual names.
@@ -40,7 +44,13 @@ impl Facts {
             "\nmemory for {tokens} tokens in {seqs} sequences, {float}"
         );
         text.push_str(&table(&self.memory_rows(), 1));
-        text.push_str("\nlargest tenants of transient memory in training\n");
+        let some = self.block_rows();
+        if !some.is_empty() {
+            text.push_str("\nwhen only the inputs of the first blocks are kept\n");
+            text.push_str(&table(&some, 1));
+        }
+        let level = Purpose::Training(self.recompute).name();
+        let _ = writeln!(text, "\nlargest tenants of transient memory: {level}");
         text.push_str(&table(&self.tenant_rows(), 2));
         text
     }
@@ -83,25 +93,42 @@ impl Facts {
 
     fn memory_rows(&self) -> Vec<Vec<String>> {
         let row = |name: &str, of: &dyn Fn(&Memory) -> String| -> Vec<String> {
+            let columns = self.memory.iter().filter(|m| n_blocks(m).is_none());
             std::iter::once(name.to_string())
-                .chain(self.memory.iter().map(of))
+                .chain(columns.map(of))
                 .collect()
         };
-        let mut rows = vec![row("", &|m| m.purpose.name().to_string())];
+        let mut rows = vec![row("", &|m| m.purpose.name())];
         for (i, part) in PARTS.iter().enumerate() {
             rows.push(row(&part.replace('_', " "), &|m| {
                 bytes(m.parts()[i] as u64)
             }));
         }
         rows.push(row("peak", &|m| bytes(m.peak_bytes as u64)));
-        rows.push(row("against training", &|m| {
-            let sign = match m.saved_bytes.signum() {
-                1 => "-",
-                -1 => "+",
-                _ => "",
-            };
-            format!("{sign}{}", bytes(m.saved_bytes.unsigned_abs()))
-        }));
+        rows.push(row("against training", &against_training));
+        rows.push(row("operations repeated", &percent));
+        rows
+    }
+
+    /// A line for each number of blocks, or for some of them that lie evenly.
+    fn block_rows(&self) -> Vec<Vec<String>> {
+        let levels: Vec<(usize, &Memory)> = self
+            .memory
+            .iter()
+            .filter_map(|m| Some((n_blocks(m)?, m)))
+            .collect();
+        let stride = levels.len().div_ceil(BLOCK_ROWS_MAX).max(1);
+        let shown = levels.iter().rev().step_by(stride).rev();
+        let mut rows: Vec<Vec<String>> = shown
+            .map(|(n, m)| {
+                let peak = bytes(m.peak_bytes as u64);
+                vec![n.to_string(), peak, against_training(m), percent(m)]
+            })
+            .collect();
+        if !rows.is_empty() {
+            let head = ["blocks", "peak", "against training", "operations repeated"];
+            rows.insert(0, cells(head));
+        }
         rows
     }
 
@@ -144,6 +171,7 @@ impl Facts {
             }
             row["peak_bytes"] = json!(m.peak_bytes);
             row["saved_bytes"] = json!(m.saved_bytes);
+            row["repeated_percent"] = json!(m.repeated_percent);
             row
         };
         let tenant = |t: &Tenant| {
@@ -168,6 +196,7 @@ impl Facts {
                 "training_per_token": self.flops.training_per_token,
             },
             "memory": self.memory.iter().map(memory).collect::<Vec<_>>(),
+            "recompute": Purpose::Training(self.recompute).name(),
             "tenants": self.tenants.iter().map(tenant).collect::<Vec<_>>(),
         })
     }
@@ -175,6 +204,27 @@ impl Facts {
 
 fn cells<const N: usize>(texts: [&str; N]) -> Vec<String> {
     texts.map(String::from).to_vec()
+}
+
+/// How many blocks keep their input only, where it is not all or none.
+fn n_blocks(memory: &Memory) -> Option<usize> {
+    match memory.purpose {
+        Purpose::Training(Recompute::Blocks(n)) => Some(n),
+        Purpose::Inference | Purpose::Training(_) => None,
+    }
+}
+
+fn against_training(memory: &Memory) -> String {
+    let sign = match memory.saved_bytes.signum() {
+        1 => "-",
+        -1 => "+",
+        _ => "",
+    };
+    format!("{sign}{}", bytes(memory.saved_bytes.unsigned_abs()))
+}
+
+fn percent(memory: &Memory) -> String {
+    format!("{:.1} %", memory.repeated_percent)
 }
 
 /// A number with its thousands apart.

@@ -13,6 +13,7 @@ fn facts(spec: &Spec, tokens: usize, seqs: usize) -> Facts {
         batch: Extent { tokens, seqs },
         dropout: 0.1,
         moments: 2,
+        recompute: Recompute::Selective,
         device: &device,
     };
     Facts::new(spec, &question)
@@ -110,19 +111,31 @@ fn parts_of_memory_add_up_and_recomputation_saves() {
                 [times(1), times(2)]
             );
         }
-        let [inference, kept, selective, full] = facts.memory[..] else {
-            panic!("four purposes")
+        let of = |purpose| {
+            let mut all = facts.memory.iter().filter(|m| m.purpose == purpose);
+            *all.next().expect("the facts have every purpose")
         };
+        let inference = of(Purpose::Inference);
+        let level = |recompute| of(Purpose::Training(recompute));
+        let (kept, full) = (level(Recompute::None), level(Recompute::Full));
+        let (selective, one) = (level(Recompute::Selective), level(Recompute::Blocks(1)));
+        assert!(facts.memory[1..].is_sorted_by(|a, b| a.repeated_percent < b.repeated_percent));
+        assert!(
+            full.repeated_percent < 34.0,
+            "a forward pass is a third of a step"
+        );
+        assert!(selective.repeated_percent < one.repeated_percent);
         assert_eq!(kept.purpose, Purpose::Training(Recompute::None));
         assert_eq!(kept.saved_bytes, 0);
-        let peaks = [inference, full, selective, kept].map(|m| m.peak_bytes);
+        let peaks = [inference, full, one, selective, kept].map(|m| m.peak_bytes);
         assert!(
             peaks.is_sorted_by(|a, b| a < b),
             "{}: {peaks:?}",
             facts.family
         );
         assert_eq!(full.saved_bytes as usize, kept.peak_bytes - full.peak_bytes);
-        let transient = kept.activations_bytes + kept.value_gradients_bytes + kept.scratch_bytes;
+        let transient =
+            selective.activations_bytes + selective.value_gradients_bytes + selective.scratch_bytes;
         let shown: usize = facts.tenants.iter().map(|t| t.bytes).sum();
         assert!(facts.tenants.len() <= 10 && shown <= transient && 2 * shown > transient);
         assert!(facts.tenants.is_sorted_by(|a, b| a.bytes >= b.bytes));

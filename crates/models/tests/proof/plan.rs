@@ -3,11 +3,11 @@
 use crate::small::{families, training, training_graph};
 use tenon_engine::check::check_placement;
 use tenon_engine::cpu::{Cpu, Isa};
+use tenon_engine::graph::Origin;
+use tenon_engine::plan::Content;
 use tenon_engine::{DType, Extent, Graph, Plan, PlanOptions, Recompute};
 use tenon_models::net::{CacheOptions, Outputs};
 use tenon_models::spec::{Gpt2Spec, LlamaSpec, Spec};
-
-const LEVELS: [Recompute; 3] = [Recompute::None, Recompute::Selective, Recompute::Full];
 
 fn plan(graph: &Graph, options: PlanOptions) -> Plan {
     Plan::new(graph, options, &Cpu::new(2, Isa::detect()))
@@ -56,7 +56,7 @@ fn no_two_living_buffers_share_a_byte() {
     for (spec, capacity) in models() {
         for dropout in [0.0, 0.1] {
             let graph = training_graph(&spec, dropout);
-            for recompute in LEVELS {
+            for recompute in Recompute::levels(&graph) {
                 let options = PlanOptions {
                     recompute,
                     ..training(DType::F32, capacity)
@@ -86,7 +86,7 @@ fn no_two_living_buffers_share_a_byte() {
 fn peaks_are_within_a_tenth_of_the_floor() {
     for (spec, capacity) in models() {
         let graph = training_graph(&spec, 0.1);
-        for recompute in LEVELS {
+        for recompute in Recompute::levels(&graph) {
             let options = PlanOptions {
                 recompute,
                 ..training(DType::F32, capacity)
@@ -101,6 +101,97 @@ fn peaks_are_within_a_tenth_of_the_floor() {
                 spec.family()
             );
         }
+    }
+}
+
+/// The more is computed again, the less memory. Full recomputation, which brings the last block
+/// back right away, may take more than that of all blocks but the last.
+#[test]
+fn each_level_costs_more_and_takes_less() {
+    for (spec, capacity) in models() {
+        let graph = training_graph(&spec, 0.1);
+        let levels = Recompute::levels(&graph).into_iter();
+        let plans: Vec<Plan> = levels
+            .map(|recompute| {
+                let options = training(DType::F32, capacity);
+                let options = PlanOptions {
+                    recompute,
+                    ..options
+                };
+                plan(&graph, options)
+            })
+            .collect();
+        let costs: Vec<f64> = plans.iter().map(|p| p.repeated_percent(&graph)).collect();
+        assert_eq!(costs[0], 0.0);
+        assert!(costs.is_sorted_by(|a, b| a < b), "{costs:?}");
+        let (full, others) = plans.split_last().expect("there are levels");
+        let peaks: Vec<usize> = others.iter().map(|p| p.peak_bytes).collect();
+        let name = spec.family();
+        assert!(
+            peaks.is_sorted_by(|a, b| a >= b),
+            "{name} {capacity:?}: {peaks:?}"
+        );
+        assert!(full.peak_bytes <= peaks[1], "{name} {capacity:?}");
+    }
+}
+
+/// What is computed again is there for the call that reads it and gone soon after: at no time are
+/// the values of two blocks there.
+#[test]
+fn what_is_computed_again_does_not_stay() {
+    for (spec, capacity) in models() {
+        let graph = training_graph(&spec, 0.1);
+        for recompute in [Recompute::Selective, Recompute::Full] {
+            let options = PlanOptions {
+                recompute,
+                ..training(DType::F32, capacity)
+            };
+            let plan = plan(&graph, options);
+            let block_of = |slot: &tenon_engine::plan::Slot| match slot.content {
+                Content::Again(v) => match graph.value(v).origin {
+                    Origin::Node(node, _) => graph.node(node).block,
+                    _ => None,
+                },
+                _ => None,
+            };
+            let mut blocks = 0;
+            for call in plan.backward_from..plan.calls.len() {
+                let mut alive: Vec<usize> = plan.transient_at(call).filter_map(block_of).collect();
+                alive.dedup();
+                assert!(
+                    alive.len() <= 1,
+                    "{recompute:?} call {call}: blocks {alive:?}"
+                );
+                blocks = blocks.max(alive.len());
+            }
+            assert_eq!(blocks, 1, "{recompute:?} repeats something");
+        }
+    }
+}
+
+/// Rotated queries are not worth it: what they are rotated from would have to be kept instead.
+#[test]
+fn nothing_is_kept_only_to_compute_something_else_again() {
+    for (spec, capacity) in models() {
+        let graph = training_graph(&spec, 0.1);
+        let kept = |recompute| {
+            let options = training(DType::F32, capacity);
+            let options = PlanOptions {
+                recompute,
+                ..options
+            };
+            let plan = plan(&graph, options);
+            let at = plan.backward_from;
+            let is_kept = |s: &&tenon_engine::plan::Slot| {
+                matches!(s.content, Content::Value(_)) && s.first < at && s.last >= at
+            };
+            let slots = plan.slots.iter().filter(is_kept);
+            slots.map(|s| s.content.clone()).collect::<Vec<_>>()
+        };
+        let all = kept(Recompute::None);
+        let some = kept(Recompute::Selective);
+        assert!(some.len() < all.len());
+        assert!(some.iter().all(|c| all.contains(c)), "{}", spec.family());
     }
 }
 

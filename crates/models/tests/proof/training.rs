@@ -103,6 +103,12 @@ fn computing_activations_again_changes_no_bit_and_saves_memory() {
         let (selective, some) = with(Recompute::Selective);
         let (full, least) = with(Recompute::Full);
         assert!(selective == kept && full == kept, "{}", spec.family());
+        let n_blocks = training_graph(&spec, 0.1).n_blocks();
+        assert_eq!(n_blocks, 3);
+        for n in 0..=n_blocks {
+            let (blocks, _) = with(Recompute::Blocks(n));
+            assert!(blocks == kept, "{}: {n} blocks", spec.family());
+        }
         assert!(
             some * 100 <= all * 85,
             "{}: selective {some} of {all}",

@@ -13,27 +13,29 @@ use tenon_data::vocab::{ByteTokenizer, Tokenizer};
 use tenon_data::{Batch, Loader, Tokens};
 use tenon_engine::cpu::{Cpu, Isa};
 use tenon_engine::{DType, Executor, Extent, LossSum, PlanOptions};
+use tenon_models::checkpoint::mapping::Target;
 use tenon_models::checkpoint::{self, Checkpoint, Dtype, Slot};
 use tenon_models::net::{LossOptions, Outputs, feed};
 use tenon_models::spec::{CustomSpec, Spec};
-use tenon_models::weights::{Weight, Weights};
+use tenon_models::weights::{Source, Weight, Weights};
 use tenon_train::*;
 
 /// Weights under our own names: the tests need no hub folder.
 pub(crate) struct PlainStore;
 
 impl ModelStore for PlainStore {
-    fn save(&self, disk: &dyn Disk, folder: &Path, weights: &Weights) -> Result<()> {
+    fn save(&self, disk: &dyn Disk, folder: &Path, weights: &mut dyn Source) -> Result<()> {
         disk.create_dir_all(folder)?;
-        let slot = |w: &Weight| Slot {
+        let slot = |w: &Target| Slot {
             name: w.name.clone(),
             dtype: Dtype::F32,
             shape: w.shape.clone(),
         };
-        let slots: Vec<Slot> = weights.tensors.iter().map(slot).collect();
-        let mut next = weights.tensors.iter();
-        let mut fill =
-            |_: &Slot, sink: &mut dyn Write| sink.write_all(&next.next().expect("in order").bytes);
+        let slots: Vec<Slot> = weights.targets().iter().map(slot).collect();
+        let mut numbers = 0..slots.len();
+        let mut fill = |_: &Slot, sink: &mut dyn Write| {
+            weights.write_to(numbers.next().expect("in order"), sink)
+        };
         let path = folder.join("model.safetensors");
         checkpoint::write(
             disk,

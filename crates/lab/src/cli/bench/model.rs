@@ -66,7 +66,7 @@ impl SubjectArgs {
             (Some(named), _) => Ok(named.case()),
             (None, Some(path)) => {
                 let described = describe(context, Path::new("runs"), path)?;
-                Ok(Case::of(path.display().to_string(), &described))
+                Case::of(path.display().to_string(), &described, context)
             }
             (None, None) => unreachable!("clap asks for one of the two"),
         }

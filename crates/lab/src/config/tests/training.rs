@@ -75,6 +75,32 @@ fn switching_off_is_null() {
 }
 
 #[test]
+fn a_memory_budget_is_bytes_or_a_size() {
+    let budget = |text: &str| {
+        let reading = set(&[("training.memory_budget", text)]);
+        reading.map(|r| r.config.training.memory_budget)
+    };
+    assert_eq!(config(LEAST).training.memory_budget, None);
+    assert_eq!(config(LEAST).training.recompute, Recompute::Auto);
+    assert_eq!(budget("1.5GiB").unwrap(), Some(3 << 29));
+    assert_eq!(budget("800 MB").unwrap(), Some(800_000_000));
+    assert_eq!(budget("1048576").unwrap(), Some(1 << 20));
+    assert_eq!(budget("null").unwrap(), None);
+    let text = format!(
+        "{}  memory_budget: 2 GiB\n",
+        LEAST.replace("{max_steps: 10}", "\n  max_steps: 10")
+    );
+    let config = config(&text);
+    assert_eq!(config.training.memory_budget, Some(2 << 30));
+    assert_eq!(reading(&config.to_yaml()).config, config);
+    for lie in ["1.5gb", "0", "-3MB", "much", "[1]", "1.5"] {
+        let error = budget(lie).unwrap_err().to_string();
+        assert!(error.contains("memory_budget"), "{lie}: {error}");
+    }
+    insta::assert_snapshot!(errors(&text.replace("2 GiB", "2 Gb")));
+}
+
+#[test]
 fn early_stopping_needs_validations() {
     let patience = ("training.early_stopping.patience", "3");
     let error = set(&[patience]).unwrap_err();

@@ -4,6 +4,7 @@ mod attention;
 mod common;
 mod gemm;
 mod norm;
+mod packed;
 mod pointwise;
 mod rope;
 mod xent;

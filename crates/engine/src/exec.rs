@@ -67,7 +67,7 @@ impl Executor {
     /// Plans several graphs of one model; the first one is active.
     ///
     /// # Panics
-    /// When the graphs have different parameters or float types.
+    /// When the graphs have different parameters or float types, or hold them differently.
     pub fn with_programs(
         graphs: Vec<(Arc<Graph>, PlanOptions)>,
         mut device: Box<dyn Kernels>,
@@ -94,6 +94,20 @@ impl Executor {
                 .max()
                 .unwrap_or(0);
             let plan = Plan::beside(&graph, options, device.as_ref(), floor);
+            if let Some(first) = programs.first() {
+                let in_panels = |plan: &Plan| -> Vec<bool> {
+                    let slot = |s: &SlotId| &plan.slots[s.index()];
+                    plan.params
+                        .iter()
+                        .map(|s| slot(s).panels.is_some())
+                        .collect()
+                };
+                assert_eq!(
+                    in_panels(&first.plan),
+                    in_panels(&plan),
+                    "graphs of one model"
+                );
+            }
             let wide = |n: &crate::graph::Node| n.ins.len().max(n.outs.len());
             widest = widest.max(graph.nodes.iter().map(wide).max().unwrap_or(0));
             programs.push(Program { graph, plan });

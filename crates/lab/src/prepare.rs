@@ -182,7 +182,7 @@ fn converted(weights: &Weights, dtype: DType) -> Weights {
     }
     let tensors = weights.tensors.iter().map(|w| {
         let values = tenon_models::weights::decode(weights.dtype, &w.bytes);
-        let bytes = tenon_models::weights::encode(dtype, values.into_iter());
+        let bytes = tenon_models::weights::encode(dtype, values.into_iter()).into();
         tenon_models::weights::Weight { bytes, ..w.clone() }
     });
     Weights {

@@ -5,6 +5,7 @@
 )]
 
 use std::fs::File;
+use std::ops::Range;
 use std::path::Path;
 
 use tenon_base::{Error, Result};
@@ -43,5 +44,35 @@ impl Map {
     /// The file's bytes.
     pub(super) fn bytes(&self) -> &[u8] {
         self.bytes.as_deref().unwrap_or_default()
+    }
+
+    /// Where `bytes` lies in the file, when it is a part of [`Map::bytes`].
+    pub(super) fn range_of(&self, bytes: &[u8]) -> Option<Range<usize>> {
+        let all = self.bytes().as_ptr_range();
+        let part = bytes.as_ptr_range();
+        let inside = all.start <= part.start && part.end <= all.end;
+        let start = (part.start as usize).checked_sub(all.start as usize)?;
+        inside.then(|| start..start + bytes.len())
+    }
+
+    /// Lets the system take the pages of a range out of the program's memory; when they are read
+    /// again, they come from the file. A system that cannot do that loses nothing.
+    pub(super) fn release(&self, range: Range<usize>) {
+        #[cfg(unix)]
+        if let Some(map) = &self.bytes {
+            // SAFETY: nobody writes to a read-only map of a file, so its pages hold what the file
+            // holds, and reading them again gives the same.
+            let advised = unsafe {
+                map.unchecked_advise_range(
+                    memmap2::UncheckedAdvice::DontNeed,
+                    range.start,
+                    range.len(),
+                )
+            };
+            // Only advice.
+            advised.unwrap_or_default();
+        }
+        #[cfg(not(unix))]
+        let _ = range;
     }
 }

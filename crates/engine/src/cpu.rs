@@ -42,6 +42,12 @@ fn whole(b: Buf) -> Region {
 
 /// The region from a buffer's first element to its last.
 fn span(b: Buf) -> Region {
+    assert!(b.panels.is_none(), "{b:?} lies in panels");
+    region(b)
+}
+
+/// The region of a buffer's elements, however they lie.
+fn region(b: Buf) -> Region {
     Region {
         offset: b.offset,
         bytes: b.span_bytes(),
@@ -72,14 +78,21 @@ impl Kernels for Cpu {
     }
 
     fn upload(&mut self, dst: Buf, bytes: &[u8]) {
-        self.arena
-            .lend()
-            .write::<u8>(whole(dst))
-            .copy_from_slice(bytes);
+        match dst.panels {
+            Some(panels) => products::pack(self, dst, panels, bytes),
+            None => self
+                .arena
+                .lend()
+                .write::<u8>(whole(dst))
+                .copy_from_slice(bytes),
+        }
     }
 
     fn download(&mut self, src: Buf, bytes: &mut [u8]) {
-        bytes.copy_from_slice(self.arena.lend().read::<u8>(whole(src)));
+        match src.panels {
+            Some(panels) => products::unpack(self, src, panels, bytes),
+            None => bytes.copy_from_slice(self.arena.lend().read::<u8>(whole(src))),
+        }
     }
 
     fn threads(&self) -> usize {
@@ -286,11 +299,7 @@ impl Kernels for Cpu {
     }
 
     fn embedding(&mut self, table: Buf, ids: Buf, y: Buf) {
-        let (cx, lend) = self.open();
-        with_float!(table.dtype, S => {
-            let (t, ids) = (lend.read(whole(table)), lend.read(whole(ids)));
-            kernels::gather_rows::<S>(cx, t, table.cols, ids, lend.write(whole(y)));
-        });
+        products::embedding(self, table, ids, y);
     }
 
     fn embedding_vjp(&mut self, dy: Buf, ids: Buf, dtable: Buf) {

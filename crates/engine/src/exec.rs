@@ -68,7 +68,7 @@ impl Executor {
     /// Plans several graphs of one model; the first one is active.
     ///
     /// # Panics
-    /// When the graphs have different parameters or float types.
+    /// When the graphs have different parameters or float types, or hold them differently.
     pub fn with_programs(
         graphs: Vec<(Arc<Graph>, PlanOptions)>,
         mut device: Box<dyn Kernels>,
@@ -88,6 +88,18 @@ impl Executor {
         let nodes = graphs.iter().flat_map(|(graph, _)| &graph.nodes);
         let widest = nodes.map(wide).max().unwrap_or(0);
         let plans = Plan::together(&graphs, device.as_ref());
+        let in_panels = |plan: &Plan| -> Vec<bool> {
+            let slot = |s: &SlotId| &plan.slots[s.index()];
+            let of = |s: &SlotId| slot(s).panels.is_some();
+            plan.params.iter().map(of).collect()
+        };
+        for pair in plans.windows(2) {
+            assert_eq!(
+                in_panels(&pair[0]),
+                in_panels(&pair[1]),
+                "graphs of one model"
+            );
+        }
         let programs: Vec<Program> = graphs
             .into_iter()
             .zip(plans)

@@ -3,7 +3,7 @@
 
 use crate::meaning::{Build, Val};
 use crate::shape::{DType, Extent, ShapeError, Ty};
-use crate::table::{Buf, Kernels, Target};
+use crate::table::{Buf, Kernels, Panels, Target};
 use std::any::Any;
 use std::fmt;
 
@@ -89,6 +89,19 @@ pub struct Saves {
     /// The derivative cannot add to a gradient: where one is there already, the plan adds
     /// afterwards.
     pub replaces: bool,
+    /// The forward call can read this input from panels.
+    pub panels: Option<InPanels>,
+}
+
+/// An input that the forward call can read from panels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InPanels {
+    /// Its index.
+    pub input: usize,
+    /// For which products it would be packed.
+    pub panels: Panels,
+    /// Whether the call is faster for it.
+    pub gains: bool,
 }
 
 impl Saves {
@@ -103,6 +116,7 @@ impl Saves {
             vjp_writes_outputs: false,
             together: false,
             replaces: false,
+            panels: None,
         }
     }
 
@@ -136,6 +150,16 @@ impl Saves {
             together: true,
             ..self
         }
+    }
+
+    /// Can read an input from panels, and gains by it or not.
+    pub const fn in_panels(self, input: usize, panels: Panels, gains: bool) -> Self {
+        let panels = Some(InPanels {
+            input,
+            panels,
+            gains,
+        });
+        Saves { panels, ..self }
     }
 
     /// The derivative computes the outputs too.

@@ -6,13 +6,14 @@
 mod backward;
 mod forward;
 mod pack;
+mod panels;
 mod peak;
 mod print;
 mod recompute;
 
 use crate::graph::{Graph, NodeId, ParamId, ValueId};
 use crate::shape::{DType, Dim, Extent, Ty};
-use crate::table::{Buf, Kernels};
+use crate::table::{Buf, Kernels, Panels};
 use std::sync::Arc;
 
 pub use recompute::Recompute;
@@ -30,6 +31,9 @@ pub struct PlanOptions {
     pub recompute: Recompute,
     /// Optimiser buffers for each trainable parameter (AdamW: 2).
     pub moments: usize,
+    /// Parameters that only products multiply with lie in panels, packed when they are written: for
+    /// plans without derivatives that run often. Changes no bit of the result.
+    pub panels: bool,
 }
 
 impl PlanOptions {
@@ -41,6 +45,15 @@ impl PlanOptions {
             training: false,
             recompute: Recompute::None,
             moments: 0,
+            panels: false,
+        }
+    }
+
+    /// Forward passes that read all parameters again and again: generation.
+    pub fn generating(float: DType, capacity: Extent) -> Self {
+        PlanOptions {
+            panels: true,
+            ..Self::inference(float, capacity)
         }
     }
 
@@ -52,6 +65,7 @@ impl PlanOptions {
             training: true,
             recompute: Recompute::None,
             moments,
+            panels: false,
         }
     }
 }
@@ -128,6 +142,8 @@ pub struct Slot {
     pub offset: usize,
     /// The buffer that it shares memory with, where the plan granted that.
     pub shares: Option<SlotId>,
+    /// Whether its elements lie in panels.
+    pub panels: Option<Panels>,
 }
 
 /// One call of the plan.
@@ -230,7 +246,10 @@ impl Plan {
     /// The handle of a buffer under an extent.
     pub fn buf(&self, slot: SlotId, extent: Extent) -> Buf {
         let s = &self.slots[slot.0 as usize];
-        Buf::matrix(s.offset, s.dtype, s.rows.resolve(extent), s.cols)
+        Buf {
+            panels: s.panels,
+            ..Buf::matrix(s.offset, s.dtype, s.rows.resolve(extent), s.cols)
+        }
     }
 }
 
@@ -301,6 +320,7 @@ impl<'a> Planner<'a> {
             last: 0,
             offset: 0,
             shares: None,
+            panels: None,
         })
     }
 

@@ -7,6 +7,16 @@ use crate::shape::DType;
 use std::ops::Range;
 pub use tenon_kernels::{Activation, RopeStyle};
 
+/// For which products a matrix was packed into panels when it was written. What panels look like is
+/// known to the device alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Panels {
+    /// Those that read it as it is.
+    Plain,
+    /// Those that read its transpose.
+    Transposed,
+}
+
 /// A handle to a matrix in a device's memory: `rows × cols`, rows `row_stride` elements apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Buf {
@@ -20,6 +30,9 @@ pub struct Buf {
     pub cols: usize,
     /// Elements between the starts of two rows.
     pub row_stride: usize,
+    /// Whether the elements lie in panels instead: uploads write those and downloads read them,
+    /// products and [`Kernels::embedding`] take them, nothing else does.
+    pub panels: Option<Panels>,
 }
 
 impl Buf {
@@ -31,6 +44,7 @@ impl Buf {
             rows,
             cols,
             row_stride: cols,
+            panels: None,
         }
     }
 
@@ -60,6 +74,7 @@ impl Buf {
     /// The given rows.
     pub fn rows(self, range: Range<usize>) -> Self {
         assert!(range.end <= self.rows, "rows {range:?} of {}", self.rows);
+        assert!(self.panels.is_none(), "rows of {self:?}");
         let skip = range.start * self.row_stride * self.dtype.bytes();
         Buf {
             offset: self.offset + skip,
@@ -71,6 +86,7 @@ impl Buf {
     /// The given columns.
     pub fn columns(self, range: Range<usize>) -> Self {
         assert!(range.end <= self.cols, "columns {range:?} of {}", self.cols);
+        assert!(self.panels.is_none(), "columns of {self:?}");
         let skip = range.start * self.dtype.bytes();
         Buf {
             offset: self.offset + skip,
@@ -82,7 +98,7 @@ impl Buf {
     /// The same elements as a contiguous matrix of another width.
     pub fn reshaped(self, rows: usize, cols: usize) -> Self {
         assert!(
-            self.is_contiguous() && rows * cols == self.len(),
+            self.is_contiguous() && self.panels.is_none() && rows * cols == self.len(),
             "reshape of {self:?}"
         );
         Buf {
@@ -117,6 +133,15 @@ impl Operand {
         Operand {
             buf,
             transposed: true,
+        }
+    }
+
+    /// The panels that would serve this product.
+    pub fn panels(&self) -> Panels {
+        if self.transposed {
+            Panels::Transposed
+        } else {
+            Panels::Plain
         }
     }
 
@@ -229,9 +254,9 @@ pub struct Cache {
 pub trait Kernels: Send {
     /// Allocates the arena, zeroed. Called once, before anything else.
     fn reserve(&mut self, bytes: usize);
-    /// Copies host bytes into a contiguous buffer.
+    /// Copies host bytes, row by row, into a contiguous buffer, or into panels.
     fn upload(&mut self, dst: Buf, bytes: &[u8]);
-    /// Copies a contiguous buffer into host bytes.
+    /// Copies a contiguous buffer, or what panels hold, into host bytes, row by row.
     fn download(&mut self, src: Buf, bytes: &mut [u8]);
     /// Number of threads the device works with.
     fn threads(&self) -> usize;
@@ -248,7 +273,7 @@ pub trait Kernels: Send {
     fn add(&mut self, a: Buf, b: Buf, y: Buf);
     /// `y += x`.
     fn add_assign(&mut self, x: Buf, y: Buf);
-    /// `c = a·b (+ bias)` or `c += a·b`.
+    /// `c = a·b (+ bias)` or `c += a·b`. With `b` in panels `c` is replaced, with the same bits.
     fn gemm(&mut self, a: Operand, b: Operand, c: Target, bias: Option<Buf>, work: Buf);
     /// `sums[c] += Σ_rows x[r, c]`.
     fn add_column_sums(&mut self, x: Buf, sums: Buf);
@@ -337,7 +362,7 @@ pub trait Kernels: Send {
         work: Buf,
     );
 
-    /// `y[r] = table[ids[r]]`.
+    /// `y[r] = table[ids[r]]`; the table may lie in panels of its transpose.
     fn embedding(&mut self, table: Buf, ids: Buf, y: Buf);
     /// `dtable[ids[r]] += dy[r]`, in row order.
     fn embedding_vjp(&mut self, dy: Buf, ids: Buf, dtable: Buf);

@@ -8,10 +8,12 @@ mod stop;
 mod tests;
 pub mod text;
 
+use std::sync::Arc;
+
 use tenon_base::rng::{Key, Stream};
 use tenon_base::{Error, Result};
 use tenon_data::batch::check_ids;
-use tenon_engine::{DType, Executor, Extent, Kernels};
+use tenon_engine::{DType, Executor, Extent, Kernels, PlanOptions};
 use tenon_models::net::{CacheOptions, Outputs, feed};
 use tenon_models::spec::Spec;
 use tenon_models::weights::Weights;
@@ -23,6 +25,14 @@ use crate::subject;
 
 /// Most rows of one run: prompts are read in chunks of at most so many tokens.
 const ROWS_MAX: usize = 512;
+
+/// What a generator has room for.
+#[derive(Clone, Copy)]
+struct Room {
+    slots: usize,
+    capacity: usize,
+    rows_max: usize,
+}
 
 /// What goes on after a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +115,47 @@ impl Generator {
         capacity: usize,
         rows_max: usize,
     ) -> Result<Generator> {
+        let room = Room {
+            slots,
+            capacity,
+            rows_max,
+        };
+        let mut generator = Self::planned(spec, weights.dtype, device, room)?;
+        subject::check_weights(generator.exec.graph(), weights)?;
+        weights.write(&mut generator.exec);
+        Ok(generator)
+    }
+
+    /// A generator whose parameters are 0: `fill` gives the executor others. For models that nobody
+    /// holds, as in measurements. Errors as of [`Generator::new`].
+    pub fn filled(
+        spec: &Spec,
+        float: DType,
+        device: Box<dyn Kernels>,
+        (slots, capacity): (usize, usize),
+        fill: &mut dyn FnMut(&mut Executor),
+    ) -> Result<Generator> {
+        let room = Room {
+            slots,
+            capacity,
+            rows_max: ROWS_MAX,
+        };
+        let mut generator = Self::planned(spec, float, device, room)?;
+        fill(&mut generator.exec);
+        Ok(generator)
+    }
+
+    fn planned(
+        spec: &Spec,
+        float: DType,
+        device: Box<dyn Kernels>,
+        room: Room,
+    ) -> Result<Generator> {
+        let Room {
+            slots,
+            capacity,
+            rows_max,
+        } = room;
         let context = spec.context_len();
         if slots == 0 || capacity == 0 {
             return Err(Error::usage(format!(
@@ -123,11 +174,12 @@ impl Generator {
             tokens: n_rows_max,
             seqs: slots,
         };
-        let outputs = Outputs::generating(cache);
+        spec.validate()?;
         let short = spec.with_rotary_positions(capacity);
-        let exec = subject::executor(&short, &outputs, weights, extent, device)?;
+        let graph = Arc::new(short.graph(&Outputs::generating(cache)));
+        let options = PlanOptions::generating(float, extent);
         Ok(Generator {
-            exec,
+            exec: Executor::new(graph, options, device),
             cache,
             vocab_size: spec.vocab_size(),
             n_rows_max,
@@ -142,9 +194,9 @@ impl Generator {
         self.cache.capacity
     }
 
-    /// Bytes of the arena.
-    pub fn peak_bytes(&self) -> usize {
-        self.exec.peak_bytes()
+    /// What runs the model, for those who watch it. Its caches hold what was generated last.
+    pub fn executor(&mut self) -> &mut Executor {
+        &mut self.exec
     }
 
     /// Continues each prompt. `on_token` is called with the number of the prompt for each new token

@@ -26,7 +26,8 @@ pub(crate) fn executor(
     Ok(exec)
 }
 
-fn check_weights(graph: &Graph, weights: &Weights) -> Result<()> {
+/// Data error when the weights are not the graph's parameters.
+pub(crate) fn check_weights(graph: &Graph, weights: &Weights) -> Result<()> {
     let (needed, given) = (graph.params.len(), weights.tensors.len());
     if needed != given {
         return Err(Error::data(format!(

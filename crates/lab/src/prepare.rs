@@ -191,7 +191,7 @@ fn converted(weights: Weights, dtype: DType) -> Weights {
     }
     let tensors = weights.tensors.into_iter().map(|w| {
         let values = tenon_models::weights::decode(weights.dtype, &w.bytes);
-        let bytes = tenon_models::weights::encode(dtype, values.into_iter());
+        let bytes = tenon_models::weights::encode(dtype, values.into_iter()).into();
         tenon_models::weights::Weight { bytes, ..w }
     });
     Weights {

@@ -174,6 +174,20 @@ fn generation_is_told_by_prompt_and_token() {
     let rates = ["tokens_per_second", "prompt_tokens_per_second"];
     positive(&document, &rates);
     positive(&document, &["roofline_ms", "mib_per_token", "gflops"]);
+    positive(&document, &["sgemm_gflops", "bandwidth_gb_per_s"]);
+    positive(&document, &["first_token_ms"]);
+    for (floor, ratio, best) in [
+        ("decode_floor_ms", "decode_ratio", "step_ms_min"),
+        ("prefill_floor_ms", "prefill_ratio", "first_token_ms"),
+    ] {
+        positive(&document, &[floor, ratio, best]);
+        let [floor, ratio, best] = [floor, ratio, best].map(|key| document[key].as_f64().unwrap());
+        assert!(
+            (ratio * floor / best - 1.0).abs() < 1e-9,
+            "{ratio} of {floor}: {best}"
+        );
+    }
+    assert_eq!(document["decode_floor_ms"], document["roofline_ms"]);
     assert_eq!(document["prompt_tokens"], 9);
     assert_eq!(document["new_tokens"], 4);
     assert_eq!(document["tokens_per_step"], 1);

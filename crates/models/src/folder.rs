@@ -67,7 +67,8 @@ pub fn resolve(disk: &dyn Disk, path: &Path) -> Result<PathBuf> {
     .hint("name a folder with `config.json` and `model.safetensors`, or a run that has saved one"))
 }
 
-/// Reads a model, every tensor of its checkpoint accounted for.
+/// Reads a model, every tensor of its checkpoint accounted for. Tensors of the model's own type stay
+/// in the mapped file until they are used.
 ///
 /// Errors are of kind data when a file lies, when configuration and checkpoint do not fit, or when
 /// a tensor is no float; each names what to look at.
@@ -133,8 +134,8 @@ fn read_weights(
             name: target.name.clone(),
             shape: target.shape.clone(),
             bytes: match tensor.dtype == same {
-                true => tensor.bytes.to_vec(),
-                false => encode(dtype, tensor.to_f64()?.into_iter()),
+                true => checkpoint.keep(tensor),
+                false => encode(dtype, tensor.to_f64()?.into_iter()).into(),
             },
         })
     };

@@ -315,7 +315,7 @@ fn fresh(graph: &Graph, seed: u64) -> Weights {
         Weight {
             name: p.name.clone(),
             shape: p.shape.clone(),
-            bytes: encode(DType::F64, values),
+            bytes: encode(DType::F64, values).into(),
         }
     });
     Weights {

@@ -1,5 +1,6 @@
 //! The parameters of a model on the host: fresh, read from an executor, or read from a checkpoint.
 
+use crate::checkpoint::Bytes;
 use crate::checkpoint::mapping::Target;
 use std::io::{self, Write};
 use tenon_base::rng::{Key, Stream};
@@ -14,7 +15,7 @@ pub struct Weight {
     /// Outermost dimension first.
     pub shape: Vec<usize>,
     /// Elements in the type of the set, little-endian.
-    pub bytes: Vec<u8>,
+    pub bytes: Bytes,
 }
 
 /// All parameters of a model, in the order of its graph.
@@ -83,7 +84,7 @@ impl Weights {
             Weight {
                 name: p.name.clone(),
                 shape: p.shape.clone(),
-                bytes: encode(dtype, fresh(graph, id, seed)),
+                bytes: encode(dtype, fresh(graph, id, seed)).into(),
             }
         });
         Weights {
@@ -110,7 +111,7 @@ impl Weights {
             Weight {
                 name: p.name.clone(),
                 shape: p.shape.clone(),
-                bytes: exec.param_bytes(id),
+                bytes: exec.param_bytes(id).into(),
             }
         });
         Weights {
@@ -142,6 +143,8 @@ impl Weights {
                 true => exec.set_param_bytes(id, &weight.bytes),
                 false => exec.write_param(id, &decode(self.dtype, &weight.bytes)),
             }
+            // The executor has them now: together they would take twice the memory.
+            weight.bytes.release();
         }
     }
 }

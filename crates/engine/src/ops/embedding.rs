@@ -5,7 +5,7 @@ use crate::constraint;
 use crate::meaning::{Build, Val};
 use crate::op::{Cost, Cx, Grad, Op, Room, Saves, Vjp};
 use crate::shape::{Dim, Elem, Extent, Shape, ShapeError, Ty};
-use crate::table::Buf;
+use crate::table::{Buf, Panels};
 
 /// `y[r] = table[ids[r]]`.
 ///
@@ -38,7 +38,7 @@ impl Op for Embedding {
     }
 
     fn saves(&self) -> Saves {
-        Saves::new(&[1], &[])
+        Saves::new(&[1], &[]).in_panels(0, Panels::Transposed, false)
     }
 
     fn scratch(&self, _ins: &[&Ty], _room: &Room<'_>) -> usize {

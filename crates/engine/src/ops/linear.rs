@@ -5,7 +5,7 @@ use crate::constraint;
 use crate::meaning::{Build, Val};
 use crate::op::{Cost, Cx, Grad, Op, Room, Saves, Vjp};
 use crate::shape::{Extent, Shape, ShapeError, Ty};
-use crate::table::{Buf, Operand, Target};
+use crate::table::{Buf, Operand, Panels, Target};
 
 /// How the weight lies in memory, which is how checkpoints hold it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +95,11 @@ impl Op for Linear {
     }
 
     fn saves(&self) -> Saves {
-        Saves::new(&[0, 1], &[])
+        let panels = match self.layout {
+            WeightLayout::OutIn => Panels::Transposed,
+            WeightLayout::InOut => Panels::Plain,
+        };
+        Saves::new(&[0, 1], &[]).in_panels(1, panels, true)
     }
 
     fn scratch(&self, _ins: &[&Ty], room: &Room<'_>) -> usize {

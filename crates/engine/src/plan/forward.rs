@@ -13,6 +13,9 @@ impl Planner<'_> {
             let slot = self.slot(Content::Param(p), &ty(p));
             self.params.push(slot);
         }
+        if self.options.panels {
+            self.choose_panels();
+        }
         for p in graph.param_ids() {
             let wanted = self.options.training && graph.param(p).trainable;
             let slot = wanted.then(|| self.slot(Content::ParamGrad(p), &ty(p)));

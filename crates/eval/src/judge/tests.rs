@@ -305,7 +305,7 @@ fn weights_of_another_model_are_refused() {
     renamed.tensors[3].name = "x".into();
     refuses(other(&renamed), Kind::Data, "tensor `x`");
     let mut short = all[0].1.clone();
-    short.tensors[3].bytes.pop();
+    short.tensors[3].bytes.to_mut().pop();
     refuses(other(&short), Kind::Data, "bytes");
 }
 

@@ -7,12 +7,17 @@
 //!
 //! Blocking after Goto & van de Geijn, "Anatomy of high-performance matrix multiplication" (2008).
 
+mod few;
 mod pack;
+mod packed;
+mod panels;
 mod skinny;
 mod tile;
 mod vector;
 
 pub(crate) use pack::{Block, turn_block};
+pub use packed::{PackedGemm, gemm_packed};
+pub use panels::{gather_panel_columns, pack_panels, unpack_panels};
 pub(crate) use tile::{Finish, Product, multiply, tile_shape};
 pub(crate) use vector::{Wide, prefetch};
 

@@ -4,6 +4,7 @@ mod attention;
 mod common;
 mod gemm;
 mod norm;
+mod packed;
 mod paths;
 mod pointwise;
 mod rope;

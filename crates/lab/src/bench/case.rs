@@ -10,7 +10,8 @@ use tenon_models::spec::{Activation, Gpt2Spec, LlamaSpec, Spec};
 use crate::context::Context;
 use crate::describe::Described;
 
-/// Models whose shapes `scripts/torch_train_step.py` has too.
+/// Models whose shapes `scripts/torch_train_step.py` has too, and one that is large for a
+/// processor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
 pub enum Named {
@@ -23,6 +24,9 @@ pub enum Named {
     /// Llama, 52 M parameters with a vocabulary of 32,000; 4 sequences of 256
     #[value(name = "llama52m")]
     Llama52m,
+    /// Llama, 1.1 B parameters, the shape of TinyLlama 1.1 B; 1 sequence of 128
+    #[value(name = "tinyllama1b1")]
+    TinyLlama1b1,
 }
 
 /// A model with its batch.
@@ -49,6 +53,7 @@ impl Named {
             Named::Gpt28m => "gpt28m",
             Named::Gpt26mSmallvocab => "gpt26m_smallvocab",
             Named::Llama52m => "llama52m",
+            Named::TinyLlama1b1 => "tinyllama1b1",
         }
     }
 
@@ -57,7 +62,8 @@ impl Named {
         let (spec, seqs, length) = match self {
             Named::Gpt28m => (gpt2([50257, 256, 4, 4, 512, 256]), 8, 256),
             Named::Gpt26mSmallvocab => (gpt2([512, 512, 8, 8, 2048, 512]), 4, 512),
-            Named::Llama52m => (llama([32000, 512, 6, 8, 1376, 256]), 4, 256),
+            Named::Llama52m => (llama([32000, 512, 6, 8, 8, 1376, 256]), 4, 256),
+            Named::TinyLlama1b1 => (llama([32000, 2048, 22, 32, 4, 5632, 2048]), 1, 128),
         };
         Case {
             name: self.name().to_owned(),
@@ -91,15 +97,24 @@ fn gpt2([vocab_size, d_model, n_layers, n_heads, d_ffn, n_positions]: [usize; 6]
     })
 }
 
-/// As [`gpt2`], without grouped heads and biases.
-fn llama([vocab_size, d_model, n_layers, n_heads, d_ffn, max_positions]: [usize; 6]) -> Spec {
+/// As [`gpt2`], with key-value heads after the heads, without biases.
+fn llama(sizes: [usize; 7]) -> Spec {
+    let [
+        vocab_size,
+        d_model,
+        n_layers,
+        n_heads,
+        n_kv_heads,
+        d_ffn,
+        max_positions,
+    ] = sizes;
     Spec::Llama(LlamaSpec {
         vocab_size,
         max_positions,
         d_model,
         n_layers,
         n_heads,
-        n_kv_heads: n_heads,
+        n_kv_heads,
         head_dim: d_model / n_heads,
         d_ffn,
         norm_eps: 1e-5,
@@ -164,11 +179,18 @@ mod tests {
 
     #[test]
     fn named_models_have_the_sizes_of_their_names() {
-        let n_params = [27_906_048, 26_006_528, 51_747_328];
-        for (named, n_params) in Named::value_variants().iter().zip(n_params) {
+        let facts = [
+            (27_906_048, 256),
+            (26_006_528, 512),
+            (51_747_328, 256),
+            (1_100_048_384, 128),
+        ];
+        assert_eq!(facts.len(), Named::value_variants().len());
+        for (named, (n_params, length)) in Named::value_variants().iter().zip(facts) {
             let case = named.case();
             case.spec.validate().unwrap();
-            assert_eq!(case.length(), case.spec.context_len(), "{}", case.name);
+            assert_eq!(case.length(), length, "{}", case.name);
+            assert!(length <= case.spec.context_len(), "{}", case.name);
             let graph = case.spec.graph(&Outputs::judging());
             assert_eq!(graph.n_params(), n_params, "{}", case.name);
             let on_line = named.to_possible_value().expect("no variant is hidden");

@@ -41,23 +41,38 @@ impl Map {
         Ok(Map { bytes: Some(bytes) })
     }
 
-    /// Gives the memory behind a range of the bytes back to the system, which reads them from the
-    /// file again when they are looked at. Where the system has no such advice, nothing happens.
-    pub(super) fn release(&self, range: Range<usize>) {
-        #[cfg(not(unix))]
-        drop(range);
-        #[cfg(unix)]
-        if let Some(map) = &self.bytes {
-            let advice = memmap2::UncheckedAdvice::DontNeed;
-            // SAFETY: a read-only map of a file loses nothing when its pages are dropped: they are
-            // read from the file again, with the same bytes as long as nobody changes it. Advice
-            // that is refused leaves the pages where they are.
-            let _ = unsafe { map.unchecked_advise_range(advice, range.start, range.len()) };
-        }
-    }
-
     /// The file's bytes.
     pub(super) fn bytes(&self) -> &[u8] {
         self.bytes.as_deref().unwrap_or_default()
+    }
+
+    /// Where `bytes` lies in the file, when it is a part of [`Map::bytes`].
+    pub(super) fn range_of(&self, bytes: &[u8]) -> Option<Range<usize>> {
+        let all = self.bytes().as_ptr_range();
+        let part = bytes.as_ptr_range();
+        let inside = all.start <= part.start && part.end <= all.end;
+        let start = (part.start as usize).checked_sub(all.start as usize)?;
+        inside.then(|| start..start + bytes.len())
+    }
+
+    /// Lets the system take the pages of a range out of the program's memory; when they are read
+    /// again, they come from the file. A system that cannot do that loses nothing.
+    pub(super) fn release(&self, range: Range<usize>) {
+        #[cfg(unix)]
+        if let Some(map) = &self.bytes {
+            // SAFETY: nobody writes to a read-only map of a file, so its pages hold what the file
+            // holds, and reading them again gives the same.
+            let advised = unsafe {
+                map.unchecked_advise_range(
+                    memmap2::UncheckedAdvice::DontNeed,
+                    range.start,
+                    range.len(),
+                )
+            };
+            // Only advice.
+            advised.unwrap_or_default();
+        }
+        #[cfg(not(unix))]
+        let _ = range;
     }
 }

@@ -1,6 +1,7 @@
 //! Weights on disk: safetensors files read through a memory map and written atomically, the index
 //! of sharded checkpoints, and the mapping between a hub's tensor names and ours.
 
+mod bytes;
 pub mod convert;
 mod header;
 mod index;
@@ -10,6 +11,7 @@ mod pattern;
 mod read;
 mod write;
 
+pub use bytes::Bytes;
 pub use header::HEADER_BYTES_MAX;
 pub use read::{Checkpoint, INDEX_FILE, SINGLE_FILE, TensorView};
 pub use safetensors::Dtype;

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use safetensors::Dtype;
 use tenon_base::files::Disk;
 use tenon_base::suggest;
 use tenon_base::{Error, Result};
 
+use super::bytes::Bytes;
 use super::header::{self, Header};
 use super::map::Map;
 use super::{convert, index};
@@ -94,7 +96,7 @@ impl TensorView<'_> {
 #[derive(Debug)]
 struct Shard {
     path: PathBuf,
-    map: Map,
+    map: Arc<Map>,
     header: Header,
 }
 
@@ -102,6 +104,7 @@ impl Shard {
     fn open(path: PathBuf) -> Result<Self> {
         let map = Map::open(&path)?;
         let header = header::parse(map.bytes(), &path.display().to_string())?;
+        let map = Arc::new(map);
         Ok(Shard { path, map, header })
     }
 }
@@ -252,6 +255,19 @@ impl Checkpoint {
             let Shard { map, header, .. } = &self.shards[shard];
             map.release(header.entries[entry].range.clone());
         }
+    }
+
+    /// The bytes of a view of this checkpoint, without a copy and for as long as they are wanted.
+    ///
+    /// # Panics
+    /// When the view is another checkpoint's.
+    pub fn keep(&self, view: &TensorView<'_>) -> Bytes {
+        let mut shards = self.shards.iter();
+        let kept = shards.find_map(|shard| {
+            let range = shard.map.range_of(view.bytes)?;
+            Some(Bytes::mapped(Arc::clone(&shard.map), range))
+        });
+        kept.expect("a view of this checkpoint")
     }
 
     /// The `__metadata__` strings of all shards; of equal keys the last shard's.

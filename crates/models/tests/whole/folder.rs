@@ -151,7 +151,7 @@ fn half_precision_is_widened_and_reported() {
     {
         let cut = |b: &[u8]| [0, 0, b[2], b[3]];
         let expected: Vec<u8> = exact.bytes.chunks_exact(4).flat_map(cut).collect();
-        assert_eq!(weight.bytes, expected, "{}", weight.name);
+        assert_eq!(*weight.bytes, expected, "{}", weight.name);
     }
     let out = tempfile::tempdir().unwrap();
     folder::save(&RealDisk, out.path(), &read.config, &read.weights).unwrap();

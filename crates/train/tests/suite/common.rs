@@ -52,7 +52,7 @@ impl ModelStore for PlainStore {
         let weight = |t: checkpoint::TensorView<'_>| Weight {
             name: t.name.to_string(),
             shape: t.shape.to_vec(),
-            bytes: t.bytes.to_vec(),
+            bytes: t.bytes.to_vec().into(),
         };
         let tensors = file.tensors_on_disk().map(weight).collect();
         Ok(Weights {

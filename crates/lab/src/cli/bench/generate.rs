@@ -23,7 +23,7 @@ pub struct GenerateArgs {
     /// Tokens of the prompt
     #[arg(long, value_name = "N", default_value = "128")]
     prompt_tokens: NonZeroUsize,
-    /// New tokens that are measured, after the first and two more that are not
+    /// New tokens that are measured, after two that are not
     #[arg(long, value_name = "K", default_value = "32")]
     steps: NonZeroUsize,
 }
@@ -58,6 +58,7 @@ fn facts(case: &Case, lengths: Lengths, report: &DecodeReport) -> Value {
         "step_cpu_ms_min": least(&report.token.cpu_ms),
         "forward_ms": prefill_ms,
         "forward_cpu_ms": median(&report.prefill.cpu_ms),
+        "first_token_ms": least(&report.prefill.wall_ms),
         "peak_rss_mib": report.peak_rss_bytes.map(|bytes| mib(bytes as f64)),
         "planned_peak_mib": mib(report.planned_peak_bytes as f64),
         "tokens_per_step": 1,
@@ -70,7 +71,12 @@ fn facts(case: &Case, lengths: Lengths, report: &DecodeReport) -> Value {
         "gflops": gflops,
         "mib_per_token": mib(report.bytes_per_token),
         "bandwidth_gb_per_s": report.bandwidth,
-        "roofline_ms": report.floor_ms(),
+        "sgemm_gflops": report.sgemm_gflops,
+        "roofline_ms": report.decode_floor_ms(),
+        "decode_floor_ms": report.decode_floor_ms(),
+        "decode_ratio": report.decode_ratio(),
+        "prefill_floor_ms": report.prefill_floor_ms,
+        "prefill_ratio": report.prefill_ratio(),
         "ops": report.ops.iter().map(op_json).collect::<Vec<_>>(),
     })
 }
@@ -78,14 +84,19 @@ fn facts(case: &Case, lengths: Lengths, report: &DecodeReport) -> Value {
 fn as_text(facts: &Value, report: &DecodeReport) -> String {
     let mut rows = Rows::new(facts);
     rows.number("prompt, elapsed", "forward_ms", "ms");
+    rows.number("prompt, best elapsed", "first_token_ms", "ms");
     rows.number("prompt", "prompt_tokens_per_second", "tokens/s");
+    rows.number("floor of the prompt", "prefill_floor_ms", "ms");
+    rows.number("prompt against its floor", "prefill_ratio", "×");
     rows.number("token, elapsed", "step_ms", "ms");
     rows.number("token, processor", "step_cpu_ms", "ms");
     rows.number("token, best elapsed", "step_ms_min", "ms");
     rows.number("written", "tokens_per_second", "tokens/s");
     rows.number("read for a token", "mib_per_token", "MiB");
     rows.number("main memory", "bandwidth_gb_per_s", "GB/s");
-    rows.number("floor of a token", "roofline_ms", "ms");
+    rows.number("best rate of its products", "sgemm_gflops", "GFLOP/s");
+    rows.number("floor of a token", "decode_floor_ms", "ms");
+    rows.number("token against its floor", "decode_ratio", "×");
     rows.number("planned peak", "planned_peak_mib", "MiB");
     rows.number("measured peak", "peak_rss_mib", "MiB");
     let title = format!(

@@ -1,30 +1,32 @@
-//! Nanoseconds per element of the kernels that are not products.
-//! `cargo bench -p tenon-kernels -- [threads]`
+//! Kernels that are not products, each beside the floor of its own memory traffic and exponentials.
+//! `cargo bench -p tenon-kernels --bench pointwise -- [threads] [name]` times those whose name
+//! contains `name`.
+//!
+//! Floors come from the same run: bytes at the best rate of copies, fills, sums and scalings over a
+//! working set of the kernel's own size, exponentials at the rate of a bare loop in the first-level
+//! cache. A kernel's floor is the greater of the two.
 
 use std::hint::black_box;
 use std::io::Write;
 use std::time::Instant;
 use tenon_kernels::{
-    Activation, AdamW, Cx, Dropout, Isa, NormGrads, NormSaved, Pool, Xent, activation,
-    activation_vjp, adamw, add, dropout, layer_norm, layer_norm_vjp, sum_sq, xent_rows,
+    Activation, AdamW, Cx, Dropout, Float, Isa, NormGrads, NormSaved, Pool, Rope, RopeStyle, Xent,
+    activation, activation_vjp, adamw, add, add_assign, column_sums, copy, dropout, fill,
+    gather_rows, layer_norm, layer_norm_vjp, rms_norm, rms_norm_vjp, rope_in_place, scale,
+    scatter_add_rows, split_cols, sum_sq, swiglu, swiglu_vjp, xent_rows,
 };
 
 const ROWS: usize = 2048;
 const WIDTH: usize = 512;
 const N: usize = ROWS * WIDTH;
-
-fn report(name: &str, elements: usize, mut f: impl FnMut()) {
-    let mut best = f64::INFINITY;
-    for _ in 0..7 {
-        let start = Instant::now();
-        f();
-        best = best.min(start.elapsed().as_secs_f64());
-    }
-    let line = format!("{name}: {:.3} ns\n", best * 1e9 / elements as f64);
-    std::io::stdout()
-        .write_all(line.as_bytes())
-        .expect("stdout");
-}
+/// Rows of the logits of a model with 50,257 tokens that exist at a time.
+const LOGIT_ROWS: usize = 160;
+const CLASSES: usize = 50257;
+/// Elements of a tensor that no cache holds.
+const LARGE: usize = 16 << 20;
+/// Seconds spent on each kernel at least, and calls.
+const SECONDS_MIN: f64 = 0.15;
+const CALLS_MIN: usize = 7;
 
 fn main() {
     let threads = std::env::args()
@@ -32,101 +34,277 @@ fn main() {
         .unwrap_or(1);
     let pool = Pool::new(threads);
     let cx = Cx::new(&pool, Isa::detect());
+    let name = std::env::args()
+        .skip(1)
+        .find(|arg| !arg.starts_with('-') && arg.parse::<usize>().is_err());
+    let bench = Bench {
+        name: name.unwrap_or_default(),
+        layer: move_rate(cx, N),
+        main: move_rate(cx, LARGE),
+        exp_ns: exp_ns() / threads as f64,
+        cx,
+    };
+    say(&format!(
+        "ns a byte: {:.4} second-level cache, {:.4} layer of {} MB, {:.4} main memory; ns an exp {:.3}\n",
+        move_rate(cx, 16 << 10),
+        bench.layer,
+        N >> 18,
+        bench.main,
+        bench.exp_ns
+    ));
+    say("kernel                          ns/element  bytes  exps   floor   ratio\n");
     let x: Vec<f32> = (0..N).map(|i| (i % 997) as f32 * 0.01 - 5.0).collect();
     let mut y = vec![0.0f32; N];
-    for act in [
-        Activation::GeluErf,
-        Activation::GeluTanh,
-        Activation::Silu,
-        Activation::Relu,
-    ] {
-        report(&format!("{act:?}"), N, || {
-            activation(cx, act, &x, black_box(&mut y))
+    bench.activations(&x, &mut y);
+    bench.values(&x, &mut y);
+    bench.norms(&x, &mut y);
+    bench.losses();
+    bench.updates();
+}
+
+/// Floors, and where kernels run.
+struct Bench<'a> {
+    cx: Cx<'a>,
+    /// Part of the names that are wanted.
+    name: String,
+    /// Nanoseconds a byte in tensors of a layer.
+    layer: f64,
+    /// Nanoseconds a byte in main memory.
+    main: f64,
+    exp_ns: f64,
+}
+
+fn say(line: &str) {
+    std::io::stdout()
+        .write_all(line.as_bytes())
+        .expect("stdout");
+}
+
+/// Seconds of the fastest call.
+fn fastest(mut f: impl FnMut()) -> f64 {
+    let (start, mut best, mut calls) = (Instant::now(), f64::INFINITY, 0);
+    while calls < CALLS_MIN || start.elapsed().as_secs_f64() < SECONDS_MIN {
+        let start = Instant::now();
+        f();
+        best = best.min(start.elapsed().as_secs_f64());
+        calls += 1;
+    }
+    best
+}
+
+/// Nanoseconds a byte of the best of four movers over tensors of `n` elements.
+fn move_rate(cx: Cx<'_>, n: usize) -> f64 {
+    let (a, mut y) = (vec![1.0f32; n], vec![1.0f32; n]);
+    // Small tensors take less than the clock can tell.
+    let calls = (1 << 20) / n.min(1 << 20);
+    let mut best = f64::INFINITY;
+    let mut rate = |words: usize, f: &mut dyn FnMut(&mut [f32])| {
+        let seconds = fastest(|| (0..calls).for_each(|_| f(black_box(&mut y))));
+        best = best.min(seconds * 1e9 / (calls * words * 4 * n) as f64);
+    };
+    rate(2, &mut |y| copy(cx, &a, y));
+    rate(1, &mut |y| fill(cx, 1.0, y));
+    rate(3, &mut |y| add_assign(cx, &a, y));
+    rate(2, &mut |y| scale(cx, 1.0, y));
+    best
+}
+
+/// Nanoseconds of one exponential among many in the first-level cache.
+fn exp_ns() -> f64 {
+    let x: Vec<f32> = (0..3072).map(|i| (i % 997) as f32 * -0.02).collect();
+    let mut y = vec![0.0f32; x.len()];
+    fastest(|| {
+        for _ in 0..64 {
+            exps(black_box(&x), black_box(&mut y));
+        }
+    }) * 1e9
+        / (64 * x.len()) as f64
+}
+
+fn exps(x: &[f32], y: &mut [f32]) {
+    #[inline(always)]
+    fn body(x: &[f32], y: &mut [f32]) {
+        let (ys, xs) = (y.as_chunks_mut::<32>().0, x.as_chunks::<32>().0);
+        for (y, x) in ys.iter_mut().zip(xs) {
+            *y = Float::exp_block(*x);
+        }
+    }
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,fma")]
+    fn avx2(x: &[f32], y: &mut [f32]) {
+        body(x, y);
+    }
+    match Isa::Avx2.is_available() {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the processor has it.
+        true => unsafe { avx2(x, y) },
+        _ => body(x, y),
+    }
+}
+
+impl Bench<'_> {
+    /// Times `f` on `n` elements of a layer; each moves `words` of 4 bytes and takes `exps`.
+    fn on_layer(&self, name: &str, words: f64, exps: f64, f: impl FnMut()) {
+        self.report(name, N, 4.0 * words, self.layer, exps, f);
+    }
+
+    fn report(&self, name: &str, n: usize, bytes: f64, rate: f64, exps: f64, f: impl FnMut()) {
+        if !name.contains(&self.name) {
+            return;
+        }
+        let ns = fastest(f) * 1e9 / n as f64;
+        let floor = (bytes * rate).max(exps * self.exp_ns);
+        say(&format!(
+            "{name:<32}{ns:10.3}  {bytes:5.1}  {exps:4.0}  {floor:6.3}  {:6.2}\n",
+            ns / floor
+        ));
+    }
+
+    fn activations(&self, x: &[f32], y: &mut [f32]) {
+        let cx = self.cx;
+        for (act, name, exps) in [
+            (Activation::GeluErf, "GELU with erf", 1.0),
+            (Activation::GeluTanh, "GELU with tanh", 1.0),
+            (Activation::Silu, "SiLU", 1.0),
+            (Activation::Relu, "ReLU", 0.0),
+        ] {
+            self.on_layer(name, 2.0, exps, || {
+                activation(cx, act, x, black_box(&mut *y));
+            });
+            self.on_layer(&format!("{name}, derivative"), 3.0, exps, || {
+                activation_vjp(cx, act, x, x, black_box(&mut *y), false);
+            });
+        }
+        self.on_layer("SwiGLU", 3.0, 1.0, || {
+            swiglu(cx, x, x, black_box(&mut *y));
         });
-        report(&format!("{act:?} derivative"), N, || {
-            activation_vjp(cx, act, &x, &x, black_box(&mut y), false);
+        let mut dup = vec![0.0; N];
+        self.on_layer("SwiGLU, derivative", 5.0, 1.0, || {
+            swiglu_vjp(cx, x, x, x, black_box(&mut *y), &mut dup, false);
         });
     }
-    report("add", N, || add(cx, &x, &x, black_box(&mut y)));
-    report("sum of squares", N, || {
-        black_box(sum_sq(cx, &x));
-    });
-    let drop = Dropout {
-        p: 0.1,
-        key: [1, 2],
-        site: 0,
-    };
-    report("dropout", N, || dropout(cx, drop, &x, black_box(&mut y)));
-    norms(cx, &x, &mut y);
-    updates(cx, &x, &mut y);
-    losses(cx);
-}
 
-fn norms(cx: Cx<'_>, x: &[f32], y: &mut [f32]) {
-    let (gain, mut mean, mut rstd) = (vec![1.0; WIDTH], vec![0.0; ROWS], vec![0.0; ROWS]);
-    report("layer norm", N, || {
-        layer_norm(
-            cx,
-            x,
-            &gain,
-            Some(&gain),
-            1e-5,
-            black_box(y),
-            &mut mean,
-            &mut rstd,
-        );
-    });
-    let (mut dgain, mut dbias) = (vec![0.0; WIDTH], vec![0.0; WIDTH]);
-    report("layer norm derivative", N, || {
-        let saved = NormSaved {
-            x,
-            gain: &gain,
-            mean: Some(&mean),
-            rstd: &rstd,
+    fn values(&self, x: &[f32], y: &mut [f32]) {
+        let cx = self.cx;
+        self.on_layer("add", 3.0, 0.0, || add(cx, x, x, black_box(&mut *y)));
+        self.on_layer("add to", 3.0, 0.0, || {
+            add_assign(cx, x, black_box(&mut *y));
+        });
+        self.on_layer("sum of squares", 1.0, 0.0, || {
+            black_box(sum_sq(cx, x));
+        });
+        let mut sums = vec![0.0; WIDTH];
+        self.on_layer("column sums", 1.0, 0.0, || {
+            column_sums(cx, x, black_box(&mut sums), true);
+        });
+        let drop = Dropout {
+            p: 0.1,
+            key: [1, 2],
+            site: 0,
         };
-        let grads = NormGrads {
-            dx: Some(black_box(&mut *y)),
-            accumulate_dx: false,
-            dgain: Some(&mut dgain),
-            dbias: Some(&mut dbias),
+        self.on_layer("dropout", 2.0, 0.0, || {
+            dropout(cx, drop, x, black_box(&mut *y));
+        });
+        let index: Vec<i32> = (0..ROWS as i32).rev().collect();
+        self.on_layer("embedding", 2.0, 0.0, || {
+            gather_rows(cx, x, WIDTH, &index, black_box(&mut *y));
+        });
+        self.on_layer("embedding, derivative", 3.0, 0.0, || {
+            scatter_add_rows(cx, x, WIDTH, &index, black_box(&mut *y));
+        });
+        let (cos, sin) = (vec![0.6; ROWS * 32], vec![0.8; ROWS * 32]);
+        let turn = Rope {
+            n_heads: WIDTH / 64,
+            head_dim: 64,
+            cos: &cos,
+            sin: &sin,
+            positions: &index,
+            style: RopeStyle::RotateHalf,
+            inverse: false,
         };
-        layer_norm_vjp(cx, x, saved, grads);
-    });
-}
+        self.on_layer("rotary in place", 2.0, 0.0, || {
+            let [cols] = split_cols(black_box(&mut *y), WIDTH, [WIDTH]);
+            rope_in_place(cx, turn, cols);
+        });
+    }
 
-fn updates(cx: Cx<'_>, g: &[f32], p: &mut [f32]) {
-    let (mut m, mut v) = (vec![0.0; N], vec![0.0; N]);
-    let h = AdamW {
-        learning_rate: 1e-3,
-        beta1: 0.9,
-        beta2: 0.999,
-        eps: 1e-8,
-        weight_decay: 0.1,
-        bias_correction1: 0.1,
-        bias_correction2: 0.001,
-        grad_scale: 1.0,
-    };
-    report("adamw", N, || adamw(cx, h, p, g, &mut m, black_box(&mut v)));
-}
+    fn norms(&self, x: &[f32], y: &mut [f32]) {
+        let cx = self.cx;
+        let (gain, mut mean, mut rstd) = (vec![1.0; WIDTH], vec![0.0; ROWS], vec![0.0; ROWS]);
+        let (mut dgain, mut dbias) = (vec![0.0; WIDTH], vec![0.0; WIDTH]);
+        self.on_layer("RMS norm", 2.0, 0.0, || {
+            rms_norm(cx, x, &gain, 1e-5, black_box(&mut *y), &mut rstd);
+        });
+        self.on_layer("layer norm", 2.0, 0.0, || {
+            let y = black_box(&mut *y);
+            layer_norm(cx, x, &gain, Some(&gain), 1e-5, y, &mut mean, &mut rstd);
+        });
+        for (name, mean) in [
+            ("layer norm, derivative", Some(&mean[..])),
+            ("RMS norm, derivative", None),
+        ] {
+            self.on_layer(name, 3.0, 0.0, || {
+                let saved = NormSaved {
+                    x,
+                    gain: &gain,
+                    mean,
+                    rstd: &rstd,
+                };
+                let grads = NormGrads {
+                    dx: Some(black_box(&mut *y)),
+                    accumulate_dx: false,
+                    dgain: Some(&mut dgain),
+                    dbias: mean.is_some().then_some(&mut dbias),
+                };
+                match mean {
+                    Some(_) => layer_norm_vjp(cx, x, saved, grads),
+                    None => rms_norm_vjp(cx, x, saved, grads),
+                }
+            });
+        }
+    }
 
-fn losses(cx: Cx<'_>) {
-    let (rows, classes) = (64, 50257);
-    let mut z: Vec<f32> = (0..rows * classes)
-        .map(|i| (i % 997) as f32 * 0.01)
-        .collect();
-    let (targets, mut losses) = (vec![3; rows], vec![0.0; rows]);
-    for grad_scale in [None, Some(1.0)] {
-        let how = Xent {
-            label_smoothing: 0.0,
-            z_loss: 0.0,
-            grad_scale,
+    /// Logits are read once and with gradients written once.
+    fn losses(&self) {
+        let n = LOGIT_ROWS * CLASSES;
+        let mut z: Vec<f32> = (0..n).map(|i| (i % 997) as f32 * 0.01).collect();
+        let (targets, mut losses) = (vec![3; LOGIT_ROWS], vec![0.0; LOGIT_ROWS]);
+        for (name, grad_scale, bytes) in [
+            ("cross-entropy", None, 4.0),
+            ("cross-entropy with gradient", Some(1.0), 8.0),
+        ] {
+            let how = Xent {
+                label_smoothing: 0.0,
+                z_loss: 0.0,
+                grad_scale,
+            };
+            self.report(name, n, bytes, self.main, 1.0, || {
+                xent_rows(self.cx, how, black_box(&mut z), &targets, &mut losses, None);
+            });
+        }
+    }
+
+    fn updates(&self) {
+        let cx = self.cx;
+        let [mut p, mut g, mut m, mut v] = [1.0f32, 0.5, 0.1, 0.1].map(|x| vec![x; LARGE]);
+        let h = AdamW {
+            learning_rate: 1e-3,
+            beta1: 0.9,
+            beta2: 0.999,
+            eps: 1e-8,
+            weight_decay: 0.1,
+            bias_correction1: 0.1,
+            bias_correction2: 0.001,
+            grad_scale: 1.0,
         };
-        report(
-            &format!("cross-entropy, gradient {}", grad_scale.is_some()),
-            z.len(),
-            || {
-                xent_rows(cx, how, black_box(&mut z), &targets, &mut losses, None);
-            },
-        );
+        self.report("AdamW", LARGE, 28.0, self.main, 0.0, || {
+            adamw(cx, h, &mut p, &g, &mut m, black_box(&mut v));
+        });
+        self.report("norm of gradients", LARGE, 4.0, self.main, 0.0, || {
+            black_box(sum_sq(cx, &g));
+        });
+        self.report("zeroing", LARGE, 4.0, self.main, 0.0, || {
+            fill(cx, 0.0, black_box(&mut g));
+        });
     }
 }

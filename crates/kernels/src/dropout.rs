@@ -3,12 +3,17 @@
 use crate::isa::simd;
 use crate::pool::Parts;
 use crate::{Cx, Float};
-use tenon_base::rng::philox4x32;
 
 /// Elements that one counter serves.
 const WORDS: usize = 4;
 /// Elements for which masks are drawn at once.
 const CHUNK: usize = 256;
+/// Philox4x32-10 as in `tenon_base::rng`.
+const ROUNDS: usize = 10;
+const MULTIPLIER: [u64; 2] = [0xD251_1F53, 0xCD9E_8D57];
+const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
+/// The word in the low half.
+const LOW: u64 = 0xFFFF_FFFF;
 
 /// What decides a mask.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -44,20 +49,47 @@ pub fn dropout<S: Float>(cx: Cx<'_>, dropout: Dropout, x: &[S], y: &mut [S]) {
     });
 }
 
+fn round_keys([a, b]: [u32; 2]) -> [[u64; 2]; ROUNDS] {
+    std::array::from_fn(|round| {
+        let times = round as u32;
+        let key = [
+            a.wrapping_add(WEYL[0].wrapping_mul(times)),
+            b.wrapping_add(WEYL[1].wrapping_mul(times)),
+        ];
+        key.map(u64::from)
+    })
+}
+
+/// Philox in the low halves of 64-bit lanes. High halves hold what the products leave there: a
+/// vector product reads low halves only, so that nothing has to be moved between lanes.
+#[inline(always)]
+fn draw(at: u64, site: u64, keys: &[[u64; 2]; ROUNDS]) -> [u32; WORDS] {
+    let mut c = [at, at >> 32, site, site >> 32];
+    for key in keys {
+        let p0 = MULTIPLIER[0] * (c[0] & LOW);
+        let p1 = MULTIPLIER[1] * (c[2] & LOW);
+        c = [
+            (p1 >> 32) ^ c[1] ^ key[0],
+            p1,
+            (p0 >> 32) ^ c[3] ^ key[1],
+            p0,
+        ];
+    }
+    c.map(|word| word as u32)
+}
+
 simd! {
     /// `start` is a multiple of [`CHUNK`].
     fn mask<S: Float>(dropout: Dropout, start: usize, x: &[S], y: &mut [S]) {
         let limit = (dropout.p * 4_294_967_296.0) as u32;
         let scale = S::from_f64(1.0 / (1.0 - dropout.p));
-        let (site, key) = (dropout.site, dropout.key);
+        let (site, keys) = (dropout.site, round_keys(dropout.key));
         let chunks = x.chunks(CHUNK).zip(y.chunks_mut(CHUNK));
         for (c, (x, y)) in chunks.enumerate() {
             let first = (start + c * CHUNK) / WORDS;
             let mut words = [[0; WORDS]; CHUNK / WORDS];
             for (b, words) in words.iter_mut().enumerate() {
-                let at = (first + b) as u64;
-                let counter = [at as u32, (at >> 32) as u32, site as u32, (site >> 32) as u32];
-                *words = philox4x32(counter, key);
+                *words = draw((first + b) as u64, site, &keys);
             }
             for ((y, &x), &word) in y.iter_mut().zip(x).zip(words.as_flattened()) {
                 *y = if word >= limit { x * scale } else { S::ZERO };

@@ -2,7 +2,7 @@
 
 use crate::isa::simd;
 use crate::pool::Parts;
-use crate::{Cx, Float, Isa};
+use crate::{Cx, Float, Isa, bytes_of, bytes_of_mut};
 
 /// y = a + b.
 ///
@@ -72,7 +72,13 @@ pub fn copy<S: Float>(cx: Cx<'_>, x: &[S], y: &mut [S]) {
 
 /// y = value.
 pub fn fill<S: Float>(cx: Cx<'_>, value: S, y: &mut [S]) {
-    each(cx, y, &|_, _, y| y.fill(value));
+    let zero = bytes_of(&[value]).iter().all(|&byte| byte == 0);
+    if zero {
+        // The system zeroes memory without reading it first.
+        each(cx, y, &|_, _, y| bytes_of_mut(y).fill(0));
+    } else {
+        each(cx, y, &|_, _, y| y.fill(value));
+    }
 }
 
 /// Calls `f(isa, start, part)` on parts of `y` that start at `start`.

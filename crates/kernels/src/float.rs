@@ -57,9 +57,9 @@ pub trait Float:
     /// eˣ where that is a normal number, for less work than [`Float::exp`]: within 2 ulp in
     /// −87.3..88.3, 0 below −87.7, ∞ above 88.4, NaN at NaN.
     fn exp_normal(self) -> Self;
-    /// For a ≥ 0: Φ(−a) of the standard normal distribution, and e^(−a²/2); both within
-    /// 4 + a² ulp, 0 above 13.3, NaN at NaN.
-    fn normal_tail(self) -> (Self, Self);
+    /// Φ(−a) of the standard normal distribution for a = `self` ≥ 0, given `density` = e^(−a²/2)
+    /// from [`Float::exp_normal`]: within 4 + a² ulp, 0 above 13.3, NaN at NaN.
+    fn normal_tail(self, density: Self) -> Self;
     /// The absolute value.
     fn abs(self) -> Self;
     /// Neither infinite nor NaN.
@@ -75,6 +75,18 @@ pub trait Float:
         } else {
             other
         }
+    }
+
+    /// [`Float::exp_normal`] of each element.
+    #[inline(always)]
+    fn exp_block<const N: usize>(x: [Self; N]) -> [Self; N] {
+        x.map(Self::exp_normal)
+    }
+
+    /// [`Float::normal_tail`] of each element.
+    #[inline(always)]
+    fn normal_tail_block<const N: usize>(a: [Self; N], density: [Self; N]) -> [Self; N] {
+        std::array::from_fn(|l| a[l].normal_tail(density[l]))
     }
 
     /// 1 / (1 + e⁻ˣ), within 4 ulp above −88; 0 far below.
@@ -143,6 +155,23 @@ const LN2_HI: f32 = std::f32::consts::LN_2;
 const LN2_LO: f32 = -1.904_654_3e-9;
 /// 1.5 · 2²³: adding it rounds to an integer that sits in the low bits.
 const ROUNDER: f32 = 12_582_912.0;
+
+/// n and r with x = n·ln 2 + r, |r| ≤ ½ ln 2, for x held within −88..89; n sits in the low bits.
+#[inline(always)]
+fn reduce(x: f32) -> (f32, f32) {
+    let x = if x > 89.0 { 89.0 } else { x };
+    let x = if x < -88.0 { -88.0 } else { x };
+    let t = x.mul_add(std::f32::consts::LOG2_E, ROUNDER);
+    let n = t - ROUNDER;
+    (t, n.mul_add(-LN2_LO, n.mul_add(-LN2_HI, x)))
+}
+
+/// 2ⁿ·eʳ from the polynomial of r. n is in −127..=128, so that 2ⁿ is 0 and ∞ at the ends.
+#[inline(always)]
+fn restore(p: f32, r: f32, t: f32) -> f32 {
+    let e = p.mul_add(r, 1.0).mul_add(r, 1.0);
+    e * f32::from_bits((t.to_bits() << 23).wrapping_add(1.0f32.to_bits()))
+}
 
 impl Float for f32 {
     const ZERO: f32 = 0.0;
@@ -221,21 +250,45 @@ impl Float for f32 {
 
     #[inline(always)]
     fn exp_normal(self) -> f32 {
-        let x = if self > 89.0 { 89.0 } else { self };
-        let x = if x < -88.0 { -88.0 } else { x };
-        let t = x.mul_add(std::f32::consts::LOG2_E, ROUNDER);
-        let n = t - ROUNDER;
-        let r = n.mul_add(-LN2_LO, n.mul_add(-LN2_HI, x));
-        let e = poly(r, EXP).mul_add(r, 1.0).mul_add(r, 1.0);
-        // The low bits of t are n in −127..=128, so that 2ⁿ is 0 and ∞ at the ends.
-        e * f32::from_bits((t.to_bits() << 23).wrapping_add(1.0f32.to_bits()))
+        let (t, r) = reduce(self);
+        restore(poly(r, EXP), r, t)
+    }
+
+    /// Stage by stage, so that the chains of several registers overlap.
+    #[inline(always)]
+    fn exp_block<const N: usize>(mut x: [f32; N]) -> [f32; N] {
+        let (mut t, mut e) = ([0.0; N], [0.0; N]);
+        for l in 0..N {
+            (t[l], x[l]) = reduce(x[l]);
+        }
+        for l in 0..N {
+            e[l] = poly(x[l], EXP);
+        }
+        for l in 0..N {
+            x[l] = restore(e[l], x[l], t[l]);
+        }
+        x
     }
 
     #[inline(always)]
-    fn normal_tail(self) -> (f32, f32) {
-        let density = (self * -0.5 * self).exp_normal();
+    fn normal_tail(self, density: f32) -> f32 {
         let t = 1.0 / self.mul_add(TAIL_SLOPE, 1.0);
-        (poly(t, TAIL) * t * density, density)
+        poly(t, TAIL) * t * density
+    }
+
+    #[inline(always)]
+    fn normal_tail_block<const N: usize>(mut a: [f32; N], mut density: [f32; N]) -> [f32; N] {
+        for l in 0..N {
+            a[l] = 1.0 / a[l].mul_add(TAIL_SLOPE, 1.0);
+        }
+        let mut p = [0.0; N];
+        for l in 0..N {
+            p[l] = poly(a[l], TAIL);
+        }
+        for l in 0..N {
+            density[l] = p[l] * a[l] * density[l];
+        }
+        density
     }
 
     #[inline(always)]
@@ -303,9 +356,8 @@ impl Float for f64 {
     }
 
     #[inline(always)]
-    fn normal_tail(self) -> (f64, f64) {
-        let tail = 0.5 * libm::erfc(self * std::f64::consts::FRAC_1_SQRT_2);
-        (tail, libm::exp(-0.5 * self * self))
+    fn normal_tail(self, _density: f64) -> f64 {
+        0.5 * libm::erfc(self * std::f64::consts::FRAC_1_SQRT_2)
     }
 
     #[inline(always)]
@@ -380,18 +432,31 @@ mod tests {
     fn tails_of_the_normal_distribution_are_close() {
         for bits in (0..13.2f32.to_bits()).step_by(997) {
             let a = f32::from_bits(bits);
-            let (tail, density) = a.normal_tail();
-            let want = f64::from(a).normal_tail();
-            let limit = f64::from(f32::EPSILON) * (4.0 + f64::from(a * a));
-            for (got, want) in [(tail, want.0), (density, want.1)] {
+            let density = (-0.5 * a * a).exp_normal();
+            let tail = a.normal_tail(density);
+            let a = f64::from(a);
+            let limit = f64::from(f32::EPSILON) * (4.0 + a * a);
+            for (got, want) in [
+                (tail, a.normal_tail(0.0)),
+                (density, libm::exp(-0.5 * a * a)),
+            ] {
                 let error = (f64::from(got) - want).abs();
                 let limit = limit * want + f64::from(f32::MIN_POSITIVE);
                 assert!(error <= limit, "{a}: {got} is not {want}");
             }
         }
-        assert_eq!(0.0f32.normal_tail(), (0.5, 1.0));
-        assert_eq!(f32::INFINITY.normal_tail(), (0.0, 0.0));
-        assert!(f32::NAN.normal_tail().0.is_nan());
+        assert_eq!(0.0f32.normal_tail(1.0), 0.5);
+        assert_eq!(f32::INFINITY.normal_tail(0.0), 0.0);
+        assert!(f32::NAN.normal_tail(f32::NAN).is_nan());
+    }
+
+    #[test]
+    fn a_block_has_the_bits_of_its_elements() {
+        let x: [f32; 37] = std::array::from_fn(|i| i as f32 * 5.3 - 95.0);
+        assert_eq!(Float::exp_block(x), x.map(Float::exp_normal));
+        let (a, density) = (x.map(f32::abs), x.map(|x| (-0.5 * x * x).exp_normal()));
+        let tails = std::array::from_fn(|i| a[i].normal_tail(density[i]));
+        assert_eq!(Float::normal_tail_block(a, density), tails);
     }
 
     #[test]
@@ -422,7 +487,8 @@ mod tests {
     fn bounded_functions_stay_bounded_and_odd() {
         for bits in (0..0x7f80_0000u32).step_by(1013) {
             let x = f32::from_bits(bits);
-            let (t, s, tail) = (Float::tanh(x), Float::sigmoid(x), x.normal_tail().0);
+            let (t, s) = (Float::tanh(x), Float::sigmoid(x));
+            let tail = x.normal_tail((-0.5 * x * x).exp_normal());
             assert!((0.0..=1.0).contains(&t), "tanh({x}) = {t}");
             assert!((0.5..=1.0).contains(&s), "sigmoid({x}) = {s}");
             assert!((0.0..=0.5).contains(&tail), "tail({x}) = {tail}");

@@ -1,15 +1,18 @@
-//! Sums and maxima of a row: sixteen lanes and one written tree, whatever the register width.
+//! Sums and maxima of a row: a fixed number of lanes and one written tree, whatever the register
+//! width.
 
 use crate::Float;
 
-/// Lanes of every cross-element sum.
+/// Lanes of a sum that is fed from elsewhere.
 pub(crate) const LANES: usize = 16;
+/// Lanes of a sum over a slice: enough registers that additions do not wait for each other.
+const WIDE: usize = 64;
 
-/// Folds lanes 8 + 4 + 2 + 1.
+/// Folds N lanes: the upper half onto the lower, until one is left.
 // Inlined, it makes the compiler regroup the lanes of the loop before it, at half the speed.
 #[inline(never)]
-pub(crate) fn tree<S: Float>(mut acc: [S; LANES]) -> S {
-    let mut half = LANES / 2;
+pub(crate) fn tree<S: Float, const N: usize>(mut acc: [S; N]) -> S {
+    let mut half = N / 2;
     while half > 0 {
         for l in 0..half {
             acc[l] += acc[l + half];
@@ -22,10 +25,10 @@ pub(crate) fn tree<S: Float>(mut acc: [S; LANES]) -> S {
 /// Σ x.
 #[inline(always)]
 pub(crate) fn sum<S: Float>(x: &[S]) -> S {
-    let mut acc = [S::ZERO; LANES];
-    let (chunks, rest) = x.as_chunks::<LANES>();
+    let mut acc = [S::ZERO; WIDE];
+    let (chunks, rest) = x.as_chunks::<WIDE>();
     for chunk in chunks {
-        for l in 0..LANES {
+        for l in 0..WIDE {
             acc[l] += chunk[l];
         }
     }
@@ -38,10 +41,10 @@ pub(crate) fn sum<S: Float>(x: &[S]) -> S {
 /// Σ (x − shift)².
 #[inline(always)]
 pub(crate) fn sum_sq_from<S: Float>(x: &[S], shift: S) -> S {
-    let mut acc = [S::ZERO; LANES];
-    let (chunks, rest) = x.as_chunks::<LANES>();
+    let mut acc = [S::ZERO; WIDE];
+    let (chunks, rest) = x.as_chunks::<WIDE>();
     for chunk in chunks {
-        for l in 0..LANES {
+        for l in 0..WIDE {
             let d = chunk[l] - shift;
             acc[l] = d.mul_add(d, acc[l]);
         }
@@ -56,10 +59,10 @@ pub(crate) fn sum_sq_from<S: Float>(x: &[S], shift: S) -> S {
 /// Σ x·y.
 #[inline(always)]
 pub(crate) fn dot<S: Float>(x: &[S], y: &[S]) -> S {
-    let mut acc = [S::ZERO; LANES];
-    let ((xs, x_rest), (ys, y_rest)) = (x.as_chunks::<LANES>(), y.as_chunks::<LANES>());
+    let mut acc = [S::ZERO; WIDE];
+    let ((xs, x_rest), (ys, y_rest)) = (x.as_chunks::<WIDE>(), y.as_chunks::<WIDE>());
     for (x, y) in xs.iter().zip(ys) {
-        for l in 0..LANES {
+        for l in 0..WIDE {
             acc[l] = x[l].mul_add(y[l], acc[l]);
         }
     }

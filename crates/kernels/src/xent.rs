@@ -10,6 +10,8 @@ pub const IGNORED: i32 = -100;
 
 /// Exponentials summed in the element type before they are added in f64.
 const CHUNK: usize = 256;
+/// Exponentials computed together.
+const BLOCK: usize = 32;
 
 /// What is computed of each row.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -134,19 +136,8 @@ simd! {
 fn replace_by_exp<S: Float>(z: &mut [S], max: S) -> f64 {
     let mut total = [0.0; LANES];
     for z in z.chunks_mut(CHUNK) {
-        let mut acc = [S::ZERO; LANES];
-        let (blocks, rest) = z.as_chunks_mut::<LANES>();
-        for z in blocks {
-            for l in 0..LANES {
-                z[l] = (z[l] - max).exp_normal();
-                acc[l] += z[l];
-            }
-        }
-        for (z, acc) in rest.iter_mut().zip(&mut acc) {
-            *z = (*z - max).exp_normal();
-            *acc += *z;
-        }
-        add_lanes(&mut total, acc);
+        exp_in_place(z, max);
+        add_lanes(&mut total, z);
     }
     lanes::tree(total)
 }
@@ -156,23 +147,43 @@ fn replace_by_exp<S: Float>(z: &mut [S], max: S) -> f64 {
 fn sum_exp<S: Float>(z: &[S], max: S) -> f64 {
     let mut total = [0.0; LANES];
     for z in z.chunks(CHUNK) {
-        let mut acc = [S::ZERO; LANES];
-        let (blocks, rest) = z.as_chunks::<LANES>();
-        for z in blocks {
-            for l in 0..LANES {
-                acc[l] += (z[l] - max).exp_normal();
-            }
-        }
-        for (&z, acc) in rest.iter().zip(&mut acc) {
-            *acc += (z - max).exp_normal();
-        }
-        add_lanes(&mut total, acc);
+        let mut e = [S::ZERO; CHUNK];
+        let e = &mut e[..z.len()];
+        e.copy_from_slice(z);
+        exp_in_place(e, max);
+        add_lanes(&mut total, e);
     }
     lanes::tree(total)
 }
 
 #[inline(always)]
-fn add_lanes<S: Float>(total: &mut [f64; LANES], acc: [S; LANES]) {
+fn exp_in_place<S: Float>(z: &mut [S], max: S) {
+    let (blocks, rest) = z.as_chunks_mut::<BLOCK>();
+    for z in blocks {
+        let mut x = *z;
+        for l in 0..BLOCK {
+            x[l] = z[l] - max;
+        }
+        *z = S::exp_block(x);
+    }
+    for z in rest {
+        *z = (*z - max).exp_normal();
+    }
+}
+
+/// Adds the sums of sixteen lanes, made in the element type.
+#[inline(always)]
+fn add_lanes<S: Float>(total: &mut [f64; LANES], x: &[S]) {
+    let mut acc = [S::ZERO; LANES];
+    let (blocks, rest) = x.as_chunks::<LANES>();
+    for x in blocks {
+        for l in 0..LANES {
+            acc[l] += x[l];
+        }
+    }
+    for (acc, &x) in acc.iter_mut().zip(rest) {
+        *acc += x;
+    }
     for (total, acc) in total.iter_mut().zip(acc) {
         *total += acc.to_f64();
     }

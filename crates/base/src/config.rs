@@ -20,12 +20,14 @@
 //! ```
 
 mod docs;
+mod range;
 mod read;
 mod sets;
 mod types;
 mod values;
 
-pub use types::{Range, Type};
+pub use range::Range;
+pub use types::Type;
 pub use values::Values;
 
 use crate::yaml::{self, Value};

@@ -235,12 +235,6 @@ impl Graph {
         self.values.iter().position(is).map(|i| ValueId(i as u32))
     }
 
-    /// Number of blocks, the units of recomputation.
-    pub fn n_blocks(&self) -> usize {
-        let blocks = self.nodes.iter().filter_map(|n| n.block);
-        blocks.max().map_or(0, |last| last + 1)
-    }
-
     /// Number of parameters, tied ones once.
     pub fn n_params(&self) -> usize {
         self.params.iter().map(Param::len).sum()

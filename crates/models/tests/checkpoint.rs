@@ -342,3 +342,31 @@ fn values_are_read_in_the_type_asked_for() {
     );
     assert!(view(Dtype::F32, &[0; 4], &[1]).to_i64().is_err());
 }
+
+#[test]
+fn a_tensor_whose_memory_was_released_reads_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(SINGLE_FILE);
+    let names = ["a", "b", "c"];
+    let slots = names.map(|name| slot(name, Dtype::U8, &[5000]));
+    let fill = &mut |slot: &Slot, file: &mut dyn Write| {
+        let bytes: Vec<u8> = (0..5000).map(|i| (i * slot.name.len()) as u8).collect();
+        file.write_all(&bytes)
+    };
+    write(
+        &RealDisk,
+        &path,
+        &slots,
+        Order::Given,
+        &BTreeMap::new(),
+        fill,
+    )
+    .unwrap();
+    let file = Checkpoint::open(&RealDisk, &path).unwrap();
+    let all = || names.map(|name| file.tensor(name).unwrap().bytes.to_vec());
+    let before = all();
+    for name in ["b", "a", "c", "absent"] {
+        file.release(name);
+        assert!(all() == before, "after the release of {name}");
+    }
+}

@@ -1,6 +1,6 @@
 //! What a key may hold, and whether a value fits.
 
-use super::{Schema, values};
+use super::{Range, Schema, values};
 use crate::diag::{Span, shown};
 use crate::suggest;
 use crate::units;
@@ -39,66 +39,6 @@ pub enum Type {
     Tables(&'static Schema),
     /// Any value, judged by whoever reads it.
     Any,
-}
-
-/// A range of numbers.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Range {
-    /// The lower bound; `-inf` for none.
-    pub min: f64,
-    /// The upper bound; `inf` for none.
-    pub max: f64,
-    /// Whether the lower bound itself is out.
-    pub min_exclusive: bool,
-    /// Whether the upper bound itself is out.
-    pub max_exclusive: bool,
-}
-
-impl Range {
-    const fn closed(min: f64, max: f64) -> Range {
-        Range {
-            min,
-            max,
-            min_exclusive: false,
-            max_exclusive: false,
-        }
-    }
-
-    fn contains(self, x: f64) -> bool {
-        let above = if self.min_exclusive {
-            x > self.min
-        } else {
-            x >= self.min
-        };
-        let below = if self.max_exclusive {
-            x < self.max
-        } else {
-            x <= self.max
-        };
-        x.is_finite() && above && below
-    }
-
-    fn describe(self) -> String {
-        let low = if self.min_exclusive {
-            "above"
-        } else {
-            "of at least"
-        };
-        let high = if self.max_exclusive {
-            "below"
-        } else {
-            "at most"
-        };
-        match (self.min.is_finite(), self.max.is_finite()) {
-            (false, false) => "a finite number".to_owned(),
-            (true, false) => format!("a number {low} {}", self.min),
-            (false, true) => format!("a number {high} {}", self.max),
-            (true, true) if !self.min_exclusive && !self.max_exclusive => {
-                format!("a number from {} to {}", self.min, self.max)
-            }
-            (true, true) => format!("a number {low} {} and {high} {}", self.min, self.max),
-        }
-    }
 }
 
 /// Why a value does not fit. The caller knows the key and the place.

@@ -16,8 +16,8 @@ pub enum Recompute {
     /// anyway.
     Selective,
     /// Of this many blocks, from the first on, keep the input only; of the others, as
-    /// [`Recompute::Selective`]. The first ones, since the last block's values would be needed right
-    /// after they were given up.
+    /// [`Recompute::Selective`]. The first ones, since the last block's values would be needed
+    /// right after they were given up.
     Blocks(usize),
     /// Keep the input of each block only.
     Full,
@@ -43,6 +43,14 @@ impl Recompute {
             Recompute::Blocks(n) => block < n,
             Recompute::Full => true,
         }
+    }
+}
+
+impl Graph {
+    /// Number of blocks, the units of recomputation.
+    pub fn n_blocks(&self) -> usize {
+        let blocks = self.nodes.iter().filter_map(|n| n.block);
+        blocks.max().map_or(0, |last| last + 1)
     }
 }
 

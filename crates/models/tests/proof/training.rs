@@ -10,7 +10,7 @@ use tenon_engine::plan::Call;
 use tenon_engine::{DType, Executor, Graph, Plan, PlanOptions, Recompute};
 use tenon_models::net::Outputs;
 use tenon_models::spec::Spec;
-use tenon_models::weights::Weights;
+use tenon_models::weights::{Source, Weights};
 
 /// Bits of everything that a run of training leaves behind.
 #[derive(PartialEq)]
@@ -345,5 +345,29 @@ fn a_model_without_trained_parameters_has_a_loss_and_no_backward_pass() {
         assert!(grads.iter().all(Option::is_none));
         assert_eq!(exec.plan().calls.len(), exec.plan().backward_from);
         assert_eq!(exec.loss(), trained.loss(), "{}", spec.family());
+    }
+}
+
+/// Parameters that never were on the host are those that were, on their way in and out.
+#[test]
+fn parameters_without_a_copy_on_the_host_have_the_same_bits() {
+    for spec in families() {
+        for float in [DType::F32, DType::F64] {
+            let options = training(float, batches()[0].extent());
+            let graph = Arc::new(training_graph(&spec, 0.0));
+            let device = Box::new(Cpu::new(1, Isa::detect()));
+            let mut exec = Executor::new(graph.clone(), options, device);
+            tenon_models::weights::init(&mut exec, 11);
+            let expected = Weights::init(&graph, float, 11);
+            assert!(Weights::read(&mut exec) == expected, "{}", spec.family());
+            let (mut direct, mut copied) = (Vec::new(), Vec::new());
+            let mut host = &expected;
+            assert_eq!((exec.dtype(), exec.targets()), (host.dtype, host.targets()));
+            for i in 0..expected.tensors.len() {
+                exec.write_to(i, &mut direct).expect("a vector takes all");
+                host.write_to(i, &mut copied).expect("a vector takes all");
+            }
+            assert!(direct == copied, "{}", spec.family());
+        }
     }
 }

@@ -197,8 +197,8 @@ pub(in crate::config) const KEYS: &[Key] = &[
         Type::Enum(&["auto", "none", "selective", "full"]),
         DefaultValue::Str("auto"),
         "What the backward pass computes again instead of keeping it; no choice changes a bit of \
-         the result. `selective`: norms, activations and the like, about 1 % more time. `full`: all \
-         of a block but its input. `auto`: `selective`, or the cheapest that \
+         the result. `selective`: norms, activations and the like, about 1 % more time. `full`: \
+         all of a block but its input. `auto`: `selective`, or the cheapest that \
          `training.memory_budget` leaves room for.",
     ),
     Key::new(
@@ -206,7 +206,7 @@ pub(in crate::config) const KEYS: &[Key] = &[
         Type::Bytes,
         DefaultValue::Optional,
         "Most memory that the run may take, with everything the program holds. Decides what \
-         `training.recompute: auto` computes again: nothing, norms and activations, or whole blocks \
-         one after the other. A run that does not fit is refused before it starts.",
+         `training.recompute: auto` computes again: nothing, norms and activations, or whole \
+         blocks one after the other. A run that does not fit is refused before it starts.",
     ),
 ];

@@ -35,7 +35,7 @@ pub struct LinearXent {
 }
 
 /// Room for the logits of a chunk: large enough that the products run at full speed.
-const CHUNK_BYTES: usize = 32 << 20;
+const CHUNK_BYTES: usize = 112 << 20;
 
 impl LinearXent {
     fn vocabulary(&self, w: &Shape) -> usize {
@@ -46,7 +46,9 @@ impl LinearXent {
     /// decides the order of summation of the weight's gradient.
     pub fn chunk_rows(vocabulary: usize, float: DType) -> usize {
         let rows = CHUNK_BYTES / (vocabulary * float.bytes());
-        (rows / 32 * 32).clamp(32, 512)
+        // Whole blocks of the product's k, where there is room for one.
+        let step = if rows < 256 { 32 } else { 256 };
+        (rows / step * step).clamp(32, 512)
     }
 
     /// Calls `f` with each chunk's rows and its logits.

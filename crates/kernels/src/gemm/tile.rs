@@ -93,7 +93,10 @@ unsafe fn tile<V: Vector, const R: usize, const NV: usize, const UNIT: bool>(p: 
     // SAFETY: all offsets are inside the product by the caller's promise.
     unsafe {
         for i in 0..R {
-            V::prefetch(p.c.add(i * p.c_row));
+            // Rows of C seldom start on a cache line's boundary.
+            let row = p.c.add(i * p.c_row);
+            V::prefetch(row);
+            V::prefetch(row.add(NV * V::LANES - 1));
         }
         let mut acc = [[V::zero(); NV]; R];
         let mut b = p.b;

@@ -42,12 +42,17 @@ impl<'a> Yardstick<'a> {
         }
     }
 
-    /// Measures once more.
+    /// Measures products and main memory once more.
     pub fn measure(&mut self) {
+        self.measure_products();
+        let rate = bandwidth(&mut self.device, self.context.clock.as_ref());
+        self.bandwidth = self.bandwidth.max(rate);
+    }
+
+    /// Measures products once more.
+    pub fn measure_products(&mut self) {
         let clock = self.context.clock.as_ref();
         let rate = best_rate(self.products, self.float, &mut self.device, clock);
         self.sgemm_gflops = self.sgemm_gflops.max(rate);
-        let rate = bandwidth(&mut self.device, clock);
-        self.bandwidth = self.bandwidth.max(rate);
     }
 }

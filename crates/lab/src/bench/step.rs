@@ -19,7 +19,7 @@ use super::case::Case;
 use super::ops::{OpTime, Readings};
 use super::products::of_step;
 use super::yardstick::Yardstick;
-use super::{Times, least};
+use super::{Times, WorkClock, least};
 use crate::context::Context;
 
 pub use report::{Scaling, StepReport};
@@ -77,7 +77,12 @@ pub fn measure(
     let graph = bench.exec.graph();
     let (n_params, flops) = (graph.n_params(), flops(graph, case, work));
     let shapes = of_step(graph, case.batch, case.float, work == Work::Train);
-    let mut yardstick = Yardstick::new(&shapes, case.float, threads, context);
+    let work_clock = WorkClock::new(clock, threads);
+    let new_yardstick = |threads: NonZeroUsize, clock| {
+        let device = Cpu::new(threads.get(), context.isa);
+        Yardstick::new(&shapes, case.float, device, clock)
+    };
+    let mut yardstick = new_yardstick(threads, &work_clock);
     let mut parts = parts(steps.get()).into_iter();
     let first = parts.next().unwrap_or_default();
     let mut step = Times::of(clock, WARM_STEPS, first, || bench.step());
@@ -86,7 +91,7 @@ pub fn measure(
     yardstick.measure();
     let mut alone = (threads.get() > 1).then(|| Alone {
         bench: Bench::new(case, work, NonZeroUsize::MIN, context),
-        yardstick: Yardstick::new(&shapes, case.float, NonZeroUsize::MIN, context),
+        yardstick: new_yardstick(NonZeroUsize::MIN, clock),
         step: Times::default(),
     });
     for n in parts {
@@ -105,7 +110,7 @@ pub fn measure(
     StepReport {
         roofline_ms: (flops / sgemm_gflops + update_bytes as f64 / bandwidth) / 1e6,
         step,
-        ops: bench.observed(clock),
+        ops: bench.observed(&work_clock),
         forward: bench.forward_times(clock, steps),
         planned_peak_bytes: bench.planned_peak_bytes,
         peak_rss_bytes,

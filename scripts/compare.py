@@ -96,6 +96,9 @@ def step(args):
     table("memory", command, head, [row[1] for row in steps])
     head = ["model, threads", "Tenon forward ms", "PyTorch forward ms", "PyTorch ÷ Tenon"]
     table("forward", command, head, forwards)
+    head = ["model, threads", "PyTorch ÷ Tenon, step", "Tenon ÷ floor", "Tenon ÷ PyTorch, peak"]
+    rows = [[row[0][0], row[0][3], row[0][5], row[1][6]] for row in steps]
+    table("readme", command, head, rows)
 
 
 def time_key(name, threads):
@@ -187,11 +190,11 @@ def generate(args):
         runs = [tenon(args, f"generate --spec {spec} --threads 1") for _ in range(args.rounds)]
         mine, floor = middle(runs, "step_cpu_ms_min"), middle(runs, "roofline_ms")
         rest = [middle(runs, key) for key in ["mib_per_token", "bandwidth_gb_per_s"]]
-        rest.append(middle(runs, "forward_cpu_ms"))
+        rest += [middle(runs, key) for key in ["forward_cpu_ms", "prefill_ratio"]]
         rows.append([spec, *map(number, [mine, floor, over(mine, floor), *rest])])
     head = ["model", "token ms", "floor ms", "token ÷ floor", "read MiB", "main memory GB/s"]
     command = f"python scripts/compare.py generate --rounds {args.rounds}"
-    table("generate", command, [*head, "prompt of 128, ms"], rows)
+    table("generate", command, [*head, "prompt of 128, ms", "prompt ÷ floor"], rows)
 
 
 def kernels(args):

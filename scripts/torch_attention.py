@@ -3,7 +3,7 @@
     python scripts/torch_attention.py [--threads N] [WORD...]
 
 Prints milliseconds of the rows of `cargo bench -p tenon-kernels --bench attention` whose names have
-all words. Best of several turns; time of the processor on one thread, elapsed on more.
+all words. Best of several calls; time of the processor on one thread, elapsed on more.
 """
 
 import argparse
@@ -16,14 +16,15 @@ from torch.nn import functional
 BATCHES = [(4, 512), (1, 2048), (1, 8192)]
 HEAD_DIMS = [32, 64, 128]
 WIDTH = 128
-ROUNDS = 3
-TURN_SECONDS = 0.03
+CALLS_MIN = 2
+ROW_SECONDS = 0.3
 
 
-def turn(work, now):
-    """The fewest seconds of a call in one turn."""
-    begin, best = now(), float("inf")
-    while now() - begin < TURN_SECONDS:
+def best_seconds(work, now):
+    """The fewest seconds of a call."""
+    begin, best, n_calls = now(), float("inf"), 0
+    while n_calls < CALLS_MIN or now() - begin < ROW_SECONDS:
+        n_calls += 1
         before = now()
         work()
         best = min(best, now() - before)
@@ -48,8 +49,7 @@ def measure(n_seqs, length, head_dim, causal, now, words):
     for name, work in [("forward", forward), ("both", both)]:
         key = f"{n_seqs}x{length} d{head_dim} {kind} {name}"
         if all(word in key for word in words):
-            work()
-            yield key, min(turn(work, now) for _ in range(ROUNDS))
+            yield key, best_seconds(work, now)
 
 
 def main():

@@ -18,7 +18,9 @@ const BATCHES: [(usize, usize); 3] = [(4, 512), (1, 2048), (1, 8192)];
 const HEAD_DIMS: [usize; 3] = [32, 64, 128];
 /// All heads together.
 const WIDTH: usize = 128;
-const ROUNDS: usize = 3;
+/// Turns of a row: at least so many, and until this many seconds have passed.
+const ROUNDS_MIN: usize = 2;
+const ROW_SECONDS: f64 = 0.3;
 
 /// A packed batch of equal sequences.
 #[derive(Clone, Copy)]
@@ -78,13 +80,16 @@ fn main() {
 
 /// Writes a row; the work has so many operations.
 fn report(meter: &Meter, name: &str, flops: f64, mut work: impl FnMut()) {
-    if meter.wants(name) {
-        work();
-        let turns = (0..ROUNDS).map(|_| meter.turn(&mut work));
-        let seconds = turns.fold(f64::INFINITY, f64::min);
-        let (ms, rate) = (1e3 * seconds, flops / seconds / 1e9);
-        say(&format!("{name:<36}{ms:>9.2}{rate:>9.1}"));
+    if !meter.wants(name) {
+        return;
     }
+    let (begin, mut n_rounds, mut seconds) = (meter.seconds(), 0, f64::INFINITY);
+    while n_rounds < ROUNDS_MIN || meter.seconds() - begin < ROW_SECONDS {
+        n_rounds += 1;
+        seconds = meter.turn(&mut work).min(seconds);
+    }
+    let (ms, rate) = (1e3 * seconds, flops / seconds / 1e9);
+    say(&format!("{name:<36}{ms:>9.2}{rate:>9.1}"));
 }
 
 /// Attention and its derivative; operations are those of visible keys.

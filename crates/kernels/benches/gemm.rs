@@ -1,7 +1,8 @@
 //! Rates of the matrix products of training steps beside those of other libraries, in GFLOP/s:
 //! the crate `gemm` (its part for f32) on one thread, and OpenBLAS where the system has it.
 //!
-//! `cargo bench -p tenon-kernels --bench gemm -- [THREADS] [WORD…]`: rows whose names have all words.
+//! `cargo bench -p tenon-kernels --bench gemm -- [THREADS] [WORD…]`: rows whose names have all
+//! words.
 //!
 //! The libraries take turns, and each keeps its best. Operands are *warm* when every call has the
 //! same ones, and *cold* when calls go around copies that no cache holds together, as in a step.

@@ -12,6 +12,7 @@ pub mod products;
 pub mod step;
 pub mod yardstick;
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use tenon_base::clock::Clock;
@@ -44,6 +45,37 @@ impl Times {
         let spent = cpu.zip(clock.processor_time());
         let spent = spent.map(|(before, after)| ms(after.saturating_sub(before)));
         self.cpu_ms.extend(spent);
+    }
+}
+
+/// The clock by which work of some threads is judged: for one thread that of the processor, which
+/// other programs cannot lengthen; elapsed time for more, or where the system tells no other.
+#[derive(Clone, Copy, Debug)]
+pub struct WorkClock<'a> {
+    clock: &'a dyn Clock,
+    n_threads: usize,
+}
+
+impl<'a> WorkClock<'a> {
+    /// For work of so many threads.
+    pub fn new(clock: &'a dyn Clock, threads: NonZeroUsize) -> WorkClock<'a> {
+        let n_threads = threads.get();
+        WorkClock { clock, n_threads }
+    }
+}
+
+impl Clock for WorkClock<'_> {
+    fn unix_ms(&self) -> u64 {
+        self.clock.unix_ms()
+    }
+
+    fn elapsed(&self) -> Duration {
+        let of_one = self.processor_time().filter(|_| self.n_threads == 1);
+        of_one.unwrap_or_else(|| self.clock.elapsed())
+    }
+
+    fn processor_time(&self) -> Option<Duration> {
+        self.clock.processor_time()
     }
 }
 
@@ -82,6 +114,33 @@ mod tests {
         assert_eq!(median(&[4.0, 1.0, 2.0, 9.0]), Some(3.0));
         assert_eq!(least(&[4.0, 1.0, 2.0]), Some(1.0));
         assert_eq!(least(&[]), None);
+    }
+
+    /// A machine whose processor is half of the time with others.
+    #[derive(Debug)]
+    struct Busy;
+
+    impl Clock for Busy {
+        fn unix_ms(&self) -> u64 {
+            7
+        }
+
+        fn elapsed(&self) -> Duration {
+            Duration::from_secs(4)
+        }
+
+        fn processor_time(&self) -> Option<Duration> {
+            Some(Duration::from_secs(2))
+        }
+    }
+
+    #[test]
+    fn one_thread_is_judged_by_the_processor_and_more_by_the_wall() {
+        let clock = |n| WorkClock::new(&Busy, NonZeroUsize::new(n).unwrap());
+        assert_eq!(clock(1).elapsed(), Duration::from_secs(2));
+        assert_eq!(clock(2).elapsed(), Duration::from_secs(4));
+        assert_eq!(clock(2).processor_time(), Some(Duration::from_secs(2)));
+        assert_eq!(clock(1).unix_ms(), 7);
     }
 
     #[test]

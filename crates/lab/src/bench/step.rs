@@ -1,6 +1,8 @@
 //! A step of training, or a forward pass with its loss: how long it takes, where the time goes, the
 //! time that the machine would allow, and what more threads gain.
 
+mod report;
+
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
@@ -17,8 +19,10 @@ use super::case::Case;
 use super::ops::{OpTime, Readings};
 use super::products::of_step;
 use super::yardstick::Yardstick;
-use super::{Times, least, median};
+use super::{Times, WorkClock, least};
 use crate::context::Context;
+
+pub use report::{Scaling, StepReport};
 
 /// Steps before the first that is watched.
 const WARM_STEPS: usize = 2;
@@ -60,43 +64,6 @@ impl Work {
     }
 }
 
-/// What was measured.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StepReport {
-    /// Steps.
-    pub step: Times,
-    /// Forward passes with their loss.
-    pub forward: Times,
-    /// The arena's size as planned.
-    pub planned_peak_bytes: usize,
-    /// Most memory that the program has had after the steps; `None` where the system does not tell.
-    pub peak_rss_bytes: Option<u64>,
-    /// Elements of all parameters.
-    pub n_params: usize,
-    /// Floating-point operations of a step.
-    pub flops: f64,
-    /// The best rate of any product of the step alone, in GFLOP/s.
-    pub sgemm_gflops: f64,
-    /// The best rate to and from main memory, in GB/s.
-    pub bandwidth: f64,
-    /// All operations at the best rate of a product, and the bytes of the update at the best rate
-    /// of main memory: less is hardly possible.
-    pub roofline_ms: f64,
-    /// What the threads gain; `None` of one thread.
-    pub scaling: Option<Scaling>,
-    /// Operators, the dearest first.
-    pub ops: Vec<OpTime>,
-}
-
-/// Speed with all threads over speed with one, at the best of the same run.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Scaling {
-    /// Of the best product.
-    pub sgemm: f64,
-    /// Of a step.
-    pub step: f64,
-}
-
 /// Measures `steps` steps of a model.
 pub fn measure(
     case: &Case,
@@ -110,7 +77,12 @@ pub fn measure(
     let graph = bench.exec.graph();
     let (n_params, flops) = (graph.n_params(), flops(graph, case, work));
     let shapes = of_step(graph, case.batch, case.float, work == Work::Train);
-    let mut yardstick = Yardstick::new(&shapes, case.float, threads, context);
+    let work_clock = WorkClock::new(clock, threads);
+    let new_yardstick = |threads: NonZeroUsize, clock| {
+        let device = Cpu::new(threads.get(), context.isa);
+        Yardstick::new(&shapes, case.float, device, clock)
+    };
+    let mut yardstick = new_yardstick(threads, &work_clock);
     let mut parts = parts(steps.get()).into_iter();
     let first = parts.next().unwrap_or_default();
     let mut step = Times::of(clock, WARM_STEPS, first, || bench.step());
@@ -119,7 +91,7 @@ pub fn measure(
     yardstick.measure();
     let mut alone = (threads.get() > 1).then(|| Alone {
         bench: Bench::new(case, work, NonZeroUsize::MIN, context),
-        yardstick: Yardstick::new(&shapes, case.float, NonZeroUsize::MIN, context),
+        yardstick: new_yardstick(NonZeroUsize::MIN, clock),
         step: Times::default(),
     });
     for n in parts {
@@ -138,7 +110,7 @@ pub fn measure(
     StepReport {
         roofline_ms: (flops / sgemm_gflops + update_bytes as f64 / bandwidth) / 1e6,
         step,
-        ops: bench.observed(clock),
+        ops: bench.observed(&work_clock),
         forward: bench.forward_times(clock, steps),
         planned_peak_bytes: bench.planned_peak_bytes,
         peak_rss_bytes,
@@ -166,7 +138,7 @@ impl Alone<'_> {
     fn measure(&mut self, clock: &dyn Clock) {
         let step = Times::of(clock, 1, 1, || self.bench.step());
         self.step.wall_ms.extend(step.wall_ms);
-        self.yardstick.measure();
+        self.yardstick.measure_products();
     }
 
     fn scaling(&self, together: &Yardstick<'_>, step: &Times) -> Scaling {
@@ -175,29 +147,6 @@ impl Alone<'_> {
             sgemm: together.sgemm_gflops / self.yardstick.sgemm_gflops,
             step: best(&self.step) / best(step),
         }
-    }
-}
-
-impl StepReport {
-    /// Floating-point operations a second at the median step, in GFLOP/s.
-    pub fn gflops(&self) -> Option<f64> {
-        median(&self.step.wall_ms).map(|step_ms| self.flops / (step_ms * 1e6))
-    }
-
-    /// The best step over its floor: time of the processor where one thread works, which other
-    /// programs cannot lengthen, and elapsed otherwise. `None` where the system does not tell.
-    pub fn step_over_roofline(&self) -> Option<f64> {
-        let times = match self.scaling {
-            None => &self.step.cpu_ms,
-            Some(_) => &self.step.wall_ms,
-        };
-        least(times).map(|step_ms| step_ms / self.roofline_ms)
-    }
-
-    /// The measured peak of memory over the planned one; `None` where the system does not tell.
-    pub fn peak_rss_over_plan(&self) -> Option<f64> {
-        let planned = self.planned_peak_bytes as f64;
-        self.peak_rss_bytes.map(|bytes| bytes as f64 / planned)
     }
 }
 
@@ -326,34 +275,5 @@ mod tests {
             assert_eq!(parts(n).iter().sum::<usize>(), n);
             assert!(parts(n)[0] > 0);
         }
-    }
-
-    fn report(threads: usize) -> StepReport {
-        StepReport {
-            step: Times {
-                wall_ms: vec![9.0, 6.0],
-                cpu_ms: vec![5.0, 8.0],
-            },
-            forward: Times::default(),
-            planned_peak_bytes: 100,
-            peak_rss_bytes: Some(125),
-            n_params: 1,
-            flops: 1.0,
-            sgemm_gflops: 1.0,
-            bandwidth: 1.0,
-            roofline_ms: 4.0,
-            scaling: (threads > 1).then_some(Scaling {
-                sgemm: 2.0,
-                step: 2.0,
-            }),
-            ops: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn one_thread_is_judged_by_the_processor_and_more_by_the_wall() {
-        assert_eq!(report(1).step_over_roofline(), Some(1.25));
-        assert_eq!(report(2).step_over_roofline(), Some(1.5));
-        assert_eq!(report(1).peak_rss_over_plan(), Some(1.25));
     }
 }

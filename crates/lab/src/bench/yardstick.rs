@@ -3,21 +3,20 @@
 //! slows neither all of them nor none.
 
 use std::collections::BTreeSet;
-use std::num::NonZeroUsize;
 
+use tenon_base::clock::Clock;
 use tenon_engine::DType;
 use tenon_engine::cpu::Cpu;
 
 use super::machine::bandwidth;
 use super::products::{Product, best_rate};
-use crate::context::Context;
 
 /// Best rates so far.
 pub struct Yardstick<'a> {
     products: &'a BTreeSet<Product>,
     float: DType,
     device: Cpu,
-    context: &'a Context,
+    clock: &'a dyn Clock,
     /// Of any product of the step alone, in GFLOP/s; NaN before a measurement or without products.
     pub sgemm_gflops: f64,
     /// To and from main memory, in GB/s; NaN before a measurement.
@@ -29,25 +28,29 @@ impl<'a> Yardstick<'a> {
     pub fn new(
         products: &'a BTreeSet<Product>,
         float: DType,
-        threads: NonZeroUsize,
-        context: &'a Context,
+        device: Cpu,
+        clock: &'a dyn Clock,
     ) -> Yardstick<'a> {
         Yardstick {
             products,
             float,
-            device: Cpu::new(threads.get(), context.isa),
-            context,
+            device,
+            clock,
             sgemm_gflops: f64::NAN,
             bandwidth: f64::NAN,
         }
     }
 
-    /// Measures once more.
+    /// Measures products and main memory once more.
     pub fn measure(&mut self) {
-        let clock = self.context.clock.as_ref();
-        let rate = best_rate(self.products, self.float, &mut self.device, clock);
-        self.sgemm_gflops = self.sgemm_gflops.max(rate);
-        let rate = bandwidth(&mut self.device, clock);
+        self.measure_products();
+        let rate = bandwidth(&mut self.device, self.clock);
         self.bandwidth = self.bandwidth.max(rate);
+    }
+
+    /// Measures products once more.
+    pub fn measure_products(&mut self) {
+        let rate = best_rate(self.products, self.float, &mut self.device, self.clock);
+        self.sgemm_gflops = self.sgemm_gflops.max(rate);
     }
 }

@@ -6,6 +6,7 @@ use tenon_base::Result;
 
 use super::Output;
 use super::model::{ThreadsArgs, extend, head, three_digits};
+use crate::bench::WorkClock;
 use crate::bench::kernels::{Bound, KernelTime, KernelsReport, measure};
 use crate::context::Context;
 use crate::table;
@@ -19,7 +20,8 @@ pub struct KernelsArgs {
 
 pub(super) fn run(args: &KernelsArgs, context: &Context) -> Result<Output> {
     let threads = args.threads.or_default(context);
-    let report = measure(threads, context.isa, context.clock.as_ref());
+    let clock = WorkClock::new(context.clock.as_ref(), threads);
+    let report = measure(threads, context.isa, &clock);
     if !context.json {
         return Ok(Output::Text(as_text(&report)));
     }

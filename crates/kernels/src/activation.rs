@@ -262,7 +262,7 @@ impl<S: Float> Curve<S> for Sigmoid {
     fn slope(x: Block<S>, exp: Block<S>) -> Block<S> {
         let mut s = Self::value(x, exp);
         for l in 0..BLOCK {
-            s[l] = s[l] * (S::ONE - s[l]);
+            s[l] *= S::ONE - s[l];
         }
         s
     }

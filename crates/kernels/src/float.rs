@@ -286,7 +286,7 @@ impl Float for f32 {
             p[l] = poly(a[l], TAIL);
         }
         for l in 0..N {
-            density[l] = p[l] * a[l] * density[l];
+            density[l] *= p[l] * a[l];
         }
         density
     }

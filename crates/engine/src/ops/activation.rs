@@ -13,6 +13,9 @@ use crate::table::{Activation, Buf};
 /// C1 the input is float.
 ///
 /// Derivative: `dx = dy·act'(x)` of the very function that ran forward; ReLU has slope 0 at 0.
+///
+/// Floor in f32: 8 bytes an element forward, 12 in the derivative, and an exponential each way but
+/// for ReLU.
 #[derive(Clone, Copy, Debug)]
 pub struct Activate {
     /// Which function.

@@ -14,6 +14,8 @@ use crate::table::Buf;
 /// C1 `0 ≤ p < 1`.
 ///
 /// Derivative: `dx = dy·mask / (1 − p)`.
+///
+/// Floor in f32: 8 bytes an element and 5 products of Philox each way.
 #[derive(Clone, Copy, Debug)]
 pub struct Dropout {
     /// Probability of dropping an element.

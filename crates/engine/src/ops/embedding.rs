@@ -14,6 +14,8 @@ use crate::table::{Buf, Panels};
 /// C1 `table` has two dimensions. C2 `ids` are indices, one a row.
 ///
 /// Derivative: `dtable[ids[r]] += dy[r]`, in row order.
+///
+/// Floor in f32: 8 bytes an element forward, 12 in the derivative.
 #[derive(Clone, Copy, Debug)]
 pub struct Embedding;
 

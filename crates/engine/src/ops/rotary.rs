@@ -16,6 +16,8 @@ use crate::table::{Buf, RopeStyle};
 /// C1 `K` is even. C2 the width of `x` is a multiple of `K`. C3 the tables have `K/2` columns.
 ///
 /// Derivative: the inverse rotation of `dy`.
+///
+/// Floor in f32: 8 bytes an element each way.
 #[derive(Clone, Copy, Debug)]
 pub struct Rotary {
     /// `K`.

@@ -14,6 +14,8 @@ use crate::table::Buf;
 /// C1 the index has one entry a sequence.
 ///
 /// Derivative: `dx[index[s]] += dy[s]`, other rows 0.
+///
+/// Floor in f32: 8 bytes an element of `y` forward; the derivative writes `dx` once.
 #[derive(Clone, Copy, Debug)]
 pub struct SelectRows;
 

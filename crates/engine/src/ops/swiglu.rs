@@ -14,6 +14,8 @@ use crate::table::Buf;
 /// C1 both inputs have the same type.
 ///
 /// Derivative, with `s = sigmoid(gate)`: `dup = dy·gate·s`, `dgate = dy·up·s·(1 + gate·(1 − s))`.
+///
+/// Floor in f32: 12 bytes an element forward, 20 in the derivative, an exponential each way.
 #[derive(Clone, Copy, Debug)]
 pub struct SwiGlu;
 

@@ -3,6 +3,7 @@
 use crate::common::{
     assert_close, assert_gradient, assert_same_bits, noise, once, same_everywhere, wide,
 };
+use tenon_base::rng::philox4x32;
 use tenon_kernels::{
     Activation, AdamW, Cx, Dropout, Float, Sgd, activation, activation_vjp, adamw, add, add_assign,
     axpy, column_sums, copy, dot, dropout, fill, gather_rows, has_nonfinite, mul, scale,
@@ -274,6 +275,26 @@ fn dropout_keeps_its_share_and_is_its_own_derivative() {
             "a prefix has another mask"
         );
     });
+}
+
+#[test]
+fn dropout_draws_from_philox() {
+    let h = Dropout {
+        p: 0.4,
+        key: [0xdead_beef, 17],
+        site: (5 << 32) + 3,
+    };
+    let x = vec![1.0f32; 1003];
+    let y = same_everywhere(|cx| {
+        let mut y = vec![f32::NAN; x.len()];
+        dropout(cx, h, &x, &mut y);
+        y
+    });
+    for (e, y) in y.iter().enumerate() {
+        let word = philox4x32([e as u32 / 4, 0, 3, 5], h.key)[e % 4];
+        let kept = f64::from(word) >= (h.p * 4_294_967_296.0).floor();
+        assert_eq!(*y != 0.0, kept, "element {e}");
+    }
 }
 
 #[test]

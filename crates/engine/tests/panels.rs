@@ -27,8 +27,8 @@ fn graph() -> Arc<Graph> {
         layer: None,
         part: Part::Head,
     };
-    let mut param = |b: &mut GraphBuilder, name: &str, shape: &[usize]| {
-        b.param(name, shape, role, Init::Normal(0.5))
+    let param = |b: &mut GraphBuilder, name: &str, shape: &[usize]| {
+        b.param(name, shape, role.clone(), Init::Normal(0.5))
     };
     let tokens = param(&mut b, "tokens", &[VOCAB, WIDTH]);
     let positions = param(&mut b, "positions", &[ROOM.tokens, WIDTH]);
@@ -77,10 +77,14 @@ fn logits(exec: &mut Executor, n: usize) -> Vec<f64> {
 fn what_only_products_and_embeddings_read_lies_in_panels() {
     let exec = executor(PlanOptions::generating(DType::F32, ROOM), 1, Isa::Scalar);
     let graph = exec.graph();
-    let params = exec.plan().slots.iter().filter_map(|slot| match slot.content {
-        Content::Param(p) => Some((graph.param(p).name.as_str(), slot.panels)),
-        _ => None,
-    });
+    let params = exec
+        .plan()
+        .slots
+        .iter()
+        .filter_map(|slot| match slot.content {
+            Content::Param(p) => Some((graph.param(p).name.as_str(), slot.panels)),
+            _ => None,
+        });
     assert_eq!(
         params.collect::<Vec<_>>(),
         [
@@ -113,7 +117,10 @@ fn panels_change_no_bit_on_any_path() {
                 let mut packed = executor(PlanOptions::generating(float, ROOM), threads, isa);
                 for n in [1, 2, 3, 4, 5, 17, 19] {
                     let (have, want) = (logits(&mut packed, n), logits(&mut plain, n));
-                    assert!(have.iter().any(|x| *x != 0.0) && have == want, "{n} {isa:?}");
+                    assert!(
+                        have.iter().any(|x| *x != 0.0) && have == want,
+                        "{n} {isa:?}"
+                    );
                 }
             }
         }

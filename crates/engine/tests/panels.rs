@@ -27,8 +27,8 @@ fn graph() -> Arc<Graph> {
         layer: None,
         part: Part::Head,
     };
-    let mut param = |b: &mut GraphBuilder, name: &str, shape: &[usize]| {
-        b.param(name, shape, role, Init::Normal(0.5))
+    let param = |b: &mut GraphBuilder, name: &str, shape: &[usize]| {
+        b.param(name, shape, role.clone(), Init::Normal(0.5))
     };
     let tokens = param(&mut b, "tokens", &[VOCAB, WIDTH]);
     let positions = param(&mut b, "positions", &[ROOM.tokens, WIDTH]);

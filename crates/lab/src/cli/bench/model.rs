@@ -32,7 +32,7 @@ pub struct ModelArgs {
 #[derive(Clone, Debug, Args)]
 #[group(required = true, multiple = false)]
 pub(super) struct SubjectArgs {
-    /// Model whose shape the reference script has too
+    /// Model of a known shape, with fresh weights
     #[arg(long, value_name = "NAME")]
     spec: Option<Named>,
     /// Configuration whose model and batch are measured, with fresh weights and random tokens

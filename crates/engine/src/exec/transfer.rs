@@ -46,12 +46,30 @@ impl Executor {
     }
 }
 
-/// The pieces of a contiguous buffer, each no larger than the window.
+/// The pieces of a contiguous buffer, each no larger than the window. What lies in panels is turned
+/// by the device, as a whole.
 fn pieces(buf: Buf) -> impl Iterator<Item = Buf> {
-    let line = buf.reshaped(1, buf.len());
-    let most = WINDOW_BYTES / buf.dtype.bytes();
-    let starts = (0..line.cols).step_by(most);
-    starts.map(move |from| line.columns(from..(from + most).min(line.cols)))
+    let most = match buf.panels {
+        None => WINDOW_BYTES / buf.dtype.bytes(),
+        Some(_) => buf.len().max(1),
+    };
+    (0..buf.len())
+        .step_by(most)
+        .map(move |from| match buf.panels {
+            None => buf
+                .reshaped(1, buf.len())
+                .columns(from..(from + most).min(buf.len())),
+            Some(_) => buf,
+        })
+}
+
+/// Room for the largest piece: the window, or `whole` for what lies in panels.
+fn room<'w>(buf: Buf, window: &'w mut [u8; WINDOW_BYTES], whole: &'w mut Vec<u8>) -> &'w mut [u8] {
+    if buf.panels.is_none() {
+        return window;
+    }
+    whole.resize(buf.len() * buf.dtype.bytes(), 0);
+    whole
 }
 
 /// Writes values to a buffer, rounded to its type.
@@ -60,9 +78,10 @@ fn pieces(buf: Buf) -> impl Iterator<Item = Buf> {
 /// When there are more or fewer values than elements.
 pub(super) fn upload(device: &mut dyn Kernels, buf: Buf, values: impl Iterator<Item = f64>) {
     let mut values = values.fuse();
-    let mut window = [0; WINDOW_BYTES];
+    let (mut window, mut whole) = ([0; WINDOW_BYTES], Vec::new());
+    let room = room(buf, &mut window, &mut whole);
     for piece in pieces(buf) {
-        let bytes = &mut window[..piece.span_bytes()];
+        let bytes = &mut room[..piece.len() * piece.dtype.bytes()];
         let n = match piece.dtype {
             DType::F32 => encode(bytes, &mut values, |x| (x as f32).to_le_bytes()),
             DType::F64 => encode(bytes, &mut values, f64::to_le_bytes),
@@ -70,7 +89,7 @@ pub(super) fn upload(device: &mut dyn Kernels, buf: Buf, values: impl Iterator<I
         };
         assert_eq!(
             n,
-            piece.cols,
+            piece.len(),
             "too few values for a buffer of {}",
             buf.len()
         );
@@ -98,9 +117,10 @@ fn download<E>(
     buf: Buf,
     mut f: impl FnMut(&[u8]) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut window = [0; WINDOW_BYTES];
+    let (mut window, mut whole) = ([0; WINDOW_BYTES], Vec::new());
+    let room = room(buf, &mut window, &mut whole);
     pieces(buf).try_for_each(|piece| {
-        let bytes = &mut window[..piece.span_bytes()];
+        let bytes = &mut room[..piece.len() * piece.dtype.bytes()];
         device.download(piece, bytes);
         f(bytes)
     })

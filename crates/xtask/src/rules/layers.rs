@@ -49,7 +49,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("comfy-table", &["lab"]),
     ("ctrlc", &["lab"]),
     ("indicatif", &["lab"]),
-    ("memmap2", &["models"]),
+    ("memmap2", &["kernels", "models"]),
     ("proc-macro2", &["xtask"]),
     ("rusqlite", &["records"]),
     ("rusqlite_migration", &["records"]),

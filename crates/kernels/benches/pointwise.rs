@@ -45,7 +45,8 @@ fn main() {
         cx,
     };
     say(&format!(
-        "ns a byte: {:.4} second-level cache, {:.4} layer of {} MB, {:.4} main memory; ns an exp {:.3}\n",
+        "ns a byte: {:.4} second-level cache, {:.4} layer of {} MB, {:.4} main memory; \
+         ns an exp {:.3}\n",
         move_rate(cx, 16 << 10),
         bench.layer,
         N >> 18,

@@ -67,8 +67,8 @@ pub fn resolve(disk: &dyn Disk, path: &Path) -> Result<PathBuf> {
     .hint("name a folder with `config.json` and `model.safetensors`, or a run that has saved one"))
 }
 
-/// Reads a model, every tensor of its checkpoint accounted for. Tensors of the model's own type stay
-/// in the mapped file until they are used.
+/// Reads a model, every tensor of its checkpoint accounted for. Tensors of the model's own type
+/// stay in the mapped file until they are used.
 ///
 /// Errors are of kind data when a file lies, when configuration and checkpoint do not fit, or when
 /// a tensor is no float; each names what to look at.

@@ -68,7 +68,10 @@ fn steps_allocate_nothing_and_arenas_have_the_planned_size() {
             LARGEST.store(0, SeqCst);
             let mut exec = executor(graph, options, threads, Isa::detect());
             // The arena is mapped; nothing near its size comes from the heap beside it.
-            assert!(LARGEST.load(SeqCst) < exec.peak_bytes() / 8, "{label}: heap");
+            assert!(
+                LARGEST.load(SeqCst) < exec.peak_bytes() / 8,
+                "{label}: heap"
+            );
             assert_eq!(exec.peak_bytes(), exec.plan().peak_bytes, "{label}");
             step(&mut exec, &full, 1);
             let before = COUNT.load(SeqCst);

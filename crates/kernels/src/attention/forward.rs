@@ -311,8 +311,8 @@ impl<S: Float> Block<'_, S> {
             c_row: TQ,
             finish: Finish::plain(false),
         };
-        // SAFETY: the buffers hold d columns by TQ lanes and TK keys by TQ lanes; lanes and keys lie
-        // inside, and the tile's keys are there: gathered, or as the entry point checked.
+        // SAFETY: the buffers hold d columns by TQ lanes and TK keys by TQ lanes; lanes and keys
+        // lie inside, and the tile's keys are there: gathered, or as the entry point checked.
         unsafe { multiply(self.isa, product) };
     }
 

@@ -373,7 +373,7 @@ simd! {
                 }
             } else {
                 for l in 0..STRIP {
-                    row[l] = row[l] * scale;
+                    row[l] *= scale;
                 }
             }
             // A NaN may get lost here; its weight stays NaN.

@@ -8,7 +8,7 @@ pub use step::{CallInfo, Pass};
 use crate::graph::{Graph, Origin, ParamId, ValueId};
 use crate::plan::{Content, Plan, PlanOptions, Slot, SlotId};
 use crate::shape::{DType, Extent};
-use crate::table::{AdamW, Buf, Kernels, Sgd, Target};
+use crate::table::{AdamW, Buf, Kernels, Panels, Sgd, Target};
 use std::sync::Arc;
 use tenon_kernels::{bytes_of, bytes_of_mut};
 
@@ -88,17 +88,12 @@ impl Executor {
         let nodes = graphs.iter().flat_map(|(graph, _)| &graph.nodes);
         let widest = nodes.map(wide).max().unwrap_or(0);
         let plans = Plan::together(&graphs, device.as_ref());
-        let in_panels = |plan: &Plan| -> Vec<bool> {
-            let slot = |s: &SlotId| &plan.slots[s.index()];
-            let of = |s: &SlotId| slot(s).panels.is_some();
+        let panels = |plan: &Plan| -> Vec<Option<Panels>> {
+            let of = |s: &SlotId| plan.slots[s.index()].panels;
             plan.params.iter().map(of).collect()
         };
         for pair in plans.windows(2) {
-            assert_eq!(
-                in_panels(&pair[0]),
-                in_panels(&pair[1]),
-                "graphs of one model"
-            );
+            assert_eq!(panels(&pair[0]), panels(&pair[1]), "graphs of one model");
         }
         let programs: Vec<Program> = graphs
             .into_iter()

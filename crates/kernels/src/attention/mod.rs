@@ -122,7 +122,7 @@ fn gather<S: Float>(x: Cols<'_, S>, rows: Range<usize>, at: usize, out: &mut [S]
 fn fetch_early<S: Float>(x: Cols<'_, S>, rows: Range<usize>, at: usize, width: usize) {
     for i in rows {
         for line in x.row(i, at, width).chunks(64 / size_of::<S>()) {
-            prefetch(line);
+            prefetch(line.as_ptr());
         }
     }
 }

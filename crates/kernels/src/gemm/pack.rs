@@ -1,7 +1,11 @@
 //! Packing: operands copied into panels in the order in which the micro-kernel reads them.
 
+use super::vector::prefetch;
 use crate::isa::simd;
 use crate::{Float, Isa};
+
+/// Steps between what is copied and what is asked for: the latency of memory.
+const STEPS_AHEAD: usize = 12;
 
 /// A block of an operand, `len` items along the panel direction by `k` steps: item `i`, step `p` is
 /// `data[i * item + p * step]`.
@@ -20,15 +24,16 @@ pub(crate) fn pack<S: Float>(isa: Isa, block: Block<'_, S>, width: usize, out: &
     if block.k == 0 || block.len == 0 {
         return;
     }
+    if block.item == 1 {
+        return copy_panels(isa, block.data, block.step, block.len, width, block.k, out);
+    }
     let panels = out
         .chunks_mut(block.k * width)
         .take(block.len.div_ceil(width));
     for (q, panel) in panels.enumerate() {
         let items = width.min(block.len - q * width);
         let data = &block.data[q * width * block.item..];
-        if block.item == 1 {
-            copy_panel(isa, data, block.step, items, width, panel);
-        } else if block.step == 1 {
+        if block.step == 1 {
             turn_panel(isa, data, block.item, items, width, block.k, panel);
         } else {
             gather_panel(data, block.item, block.step, items, width, panel);
@@ -46,15 +51,27 @@ pub(crate) fn turn_block<S: Float>(isa: Isa, block: Block<'_, S>, width: usize, 
 }
 
 simd! {
-    /// Items adjacent: one short copy per step.
-    fn copy_panel<S: Float>(data: &[S], step: usize, items: usize, width: usize, panel: &mut [S]) {
-        if items == 16 && width == 16 {
-            copy_fixed::<S, 16>(data, step, panel);
-        } else if items == 32 && width == 32 {
-            copy_fixed::<S, 32>(data, step, panel);
-        } else if items == 6 && width == 6 {
-            copy_fixed::<S, 6>(data, step, panel);
-        } else {
+    /// Items adjacent: a step of several panels at a time, since rows of a wide matrix lie far apart
+    /// and whole lines of each are worth asking for early.
+    fn copy_panels<S: Float>(
+        data: &[S],
+        step: usize,
+        items: usize,
+        width: usize,
+        k: usize,
+        out: &mut [S],
+    ) {
+        let whole = match width {
+            6 => copy_groups::<S, 6, 8>(data, step, items, k, out),
+            12 => copy_groups::<S, 12, 4>(data, step, items, k, out),
+            16 => copy_groups::<S, 16, 4>(data, step, items, k, out),
+            32 => copy_groups::<S, 32, 2>(data, step, items, k, out),
+            _ => 0,
+        };
+        let panels = out.chunks_mut(k * width).enumerate();
+        for (q, panel) in panels.take(items.div_ceil(width)).skip(whole) {
+            let items = width.min(items - q * width);
+            let data = &data[q * width..];
             for (p, to) in panel.chunks_exact_mut(width).enumerate() {
                 to[..items].copy_from_slice(&data[p * step..][..items]);
             }
@@ -62,12 +79,31 @@ simd! {
     }
 }
 
+/// Copies as many panels of width `W` as whole groups of `G` hold, and tells how many.
 #[inline(always)]
-fn copy_fixed<S: Float, const W: usize>(data: &[S], step: usize, panel: &mut [S]) {
-    let (panel, _) = panel.as_chunks_mut::<W>();
-    for (p, to) in panel.iter_mut().enumerate() {
-        to.copy_from_slice(&data[p * step..][..W]);
+fn copy_groups<S: Float, const W: usize, const G: usize>(
+    data: &[S],
+    step: usize,
+    items: usize,
+    k: usize,
+    out: &mut [S],
+) -> usize {
+    let groups = items / (W * G);
+    for (q, group) in out.chunks_exact_mut(k * W * G).take(groups).enumerate() {
+        let (group, _) = group.as_chunks_mut::<W>();
+        for p in 0..k {
+            let start = p * step + q * W * G;
+            let ahead = start + STEPS_AHEAD * step;
+            for line in (0..W * G).step_by(64 / size_of::<S>()) {
+                prefetch(data.as_ptr().wrapping_add(ahead + line));
+            }
+            let (from, _) = data[start..][..W * G].as_chunks::<W>();
+            for g in 0..G {
+                group[g * k + p] = from[g];
+            }
+        }
     }
+    groups * G
 }
 
 /// Steps adjacent: a transposition, in blocks of eight steps where the processor has shuffles.
@@ -143,6 +179,10 @@ unsafe fn turn_blocks<S: Float>(
     }
 }
 
+/// Turns a group, and asks for the same steps of the next panel.
+///
+/// # Safety
+/// As [`turn_blocks`], for `I` items.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 unsafe fn turn_group<S: Float, const I: usize>(
@@ -151,6 +191,9 @@ unsafe fn turn_group<S: Float, const I: usize>(
     to: *mut S,
     width: usize,
 ) -> usize {
+    for next in 0..I {
+        prefetch(from.wrapping_add((width + next) * item));
+    }
     // SAFETY: passed on.
     unsafe { S::turn_eight::<I>(from, item, to, width) };
     I

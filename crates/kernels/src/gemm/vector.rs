@@ -76,17 +76,17 @@ pub trait Wide: Sized {
     }
 }
 
-/// Asks for the cache line where a slice starts, into the second-level cache.
+/// Asks for the cache line of an address, into the second-level cache.
 #[inline(always)]
-pub(crate) fn prefetch<S>(x: &[S]) {
+pub(crate) fn prefetch<S>(p: *const S) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch reads nothing that the program could see; every x86-64 has it.
     unsafe {
         use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T1>(x.as_ptr().cast());
+        _mm_prefetch::<_MM_HINT_T1>(p.cast());
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = x;
+    let _ = p;
 }
 
 /// One element: the scalar twin, and the last columns beside wider registers.

@@ -4,9 +4,9 @@
     python scripts/compare.py --rounds 3 > tables.md
 
 Runs `tenon bench`, the benches of the kernels and the PyTorch scripts in turns (A B A B ...), so
-that what else the machine does meets both. PARTs are the tables: step, products, attention,
-generate, kernels, program; all of them without one. Needs a Python with PyTorch; writes to stdout,
-and tells on stderr what it runs. `--through CMD` puts CMD before every measured command.
+that what else the machine does meets both. PARTs are the tables: step, encoders, products,
+attention, generate, kernels, program; all of them without one. Needs a Python with PyTorch; writes
+to stdout, and tells on stderr what it runs. `--through CMD` puts CMD before every measured command.
 """
 
 import argparse
@@ -22,6 +22,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TENON = ROOT / "target/release/tenon"
 SPECS = ["gpt28m", "gpt26m_smallvocab", "llama52m"]
+ESM_SPECS = ["esm2_8m", "esm2_35m", "esm2_8m_ragged"]
 HELP_RUNS = 20
 IMPORT = "import torch; print([x for x in open('/proc/self/status') if x.startswith('VmHWM')][0])"
 
@@ -158,6 +159,39 @@ def best_of(args, program, name, n_names, best):
     return found
 
 
+def encoders(args):
+    """ESM-2 beside transformers, with sequences of one length and packed beside padded."""
+    rows = []
+    ratios = {}
+    for spec in ESM_SPECS:
+        words = ["--spec", spec, "--threads", "1", "--steps", str(args.steps)]
+        ours, theirs = [], {"sdpa": [], "eager": []}
+        for _ in range(args.rounds):
+            ours.append(tenon(args, "train " + " ".join(words)))
+            for attention in theirs:
+                answer = script(args, "torch_esm.py", [*words, "--attention", attention])
+                theirs[attention].append(json.loads(answer))
+        for work in ["forward", "step"]:
+            key = work + "_cpu_ms"
+            mine = min(run[key] for run in ours)
+            others = [min(run[key] for run in runs) for runs in theirs.values()]
+            ratios[spec, work] = min(others) / mine
+            floor = min(run["step_over_roofline"] for run in ours) if work == "step" else None
+            cells = [mine, *others, min(others) / mine, floor]
+            rows.append([f"{spec}, {work}", *map(number, cells)])
+        ratios[spec, "padded"] = theirs["sdpa"][0]["padded_tokens_per_step"]
+        ratios[spec, "real"] = theirs["sdpa"][0]["tokens_per_step"]
+    for work in ["forward", "step"]:
+        ragged, even = "esm2_8m_ragged", "esm2_8m"
+        padding = ratios[ragged, "padded"] / ratios[ragged, "real"]
+        expected = padding * ratios[even, work]
+        cells = [padding, expected, ratios[ragged, work], ratios[ragged, work] / expected]
+        rows.append([f"padded ÷ packed, {work}", *map(number, cells), "-"])
+    head = ["model, work", "Tenon ms", "SDPA ms", "eager ms", "best of both ÷ Tenon"]
+    command = f"python scripts/compare.py encoders --rounds {args.rounds} --steps {args.steps}"
+    table("encoders", command, [*head, "Tenon ÷ floor"], rows)
+
+
 def products(args):
     """Rates of products beside those of three libraries."""
     rows = []
@@ -234,7 +268,8 @@ def children_seconds():
     return usage.ru_utime + usage.ru_stime
 
 
-PARTS = {part.__name__: part for part in [step, products, attention, generate, kernels, program]}
+TABLES = [step, encoders, products, attention, generate, kernels, program]
+PARTS = {part.__name__: part for part in TABLES}
 
 
 def main():

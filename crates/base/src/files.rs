@@ -3,8 +3,8 @@
 //! [`Disk`] is a trait so that tests can fail or kill a program at every write.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, Write};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -55,6 +55,46 @@ pub trait Disk: Send + Sync + fmt::Debug {
 
     /// The names in a folder, sorted. Temporary files of [`Disk::write_atomic`] are left out.
     fn list(&self, path: &Path) -> Result<Vec<PathBuf>>;
+
+    /// Bytes of a file, or of the file that a link leads to.
+    fn file_bytes(&self, path: &Path) -> Result<u64>;
+
+    /// Opens a file to be read from its start in pieces.
+    fn open(&self, path: &Path) -> Result<Box<dyn Read>>;
+
+    /// Makes `link` a symbolic link to `target`, which is a path from the folder of `link`. A file
+    /// or link in the way is replaced as a whole.
+    fn link(&self, target: &Path, link: &Path) -> Result<()>;
+
+    /// Where a symbolic link leads to, as it was written.
+    fn link_target(&self, link: &Path) -> Result<PathBuf>;
+}
+
+/// A right to a file that one program has at a time, until this is dropped or the program ends.
+#[derive(Debug)]
+pub struct FileLock {
+    _file: File,
+}
+
+/// Waits until nobody else holds the lock file `path`, and takes it; `waiting` is called once when
+/// that takes time. The file is created if absent and stays. Programs that use `flock` take part.
+///
+/// # Errors
+/// `Io`, also where the file system has no locks.
+pub fn lock(path: &Path, waiting: &mut dyn FnMut()) -> Result<FileLock> {
+    let failed = |e: io::Error| Error::io("cannot lock", path, &e);
+    let mut options = OpenOptions::new();
+    let options = options.read(true).write(true).create(true).truncate(false);
+    let file = options.open(path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            waiting();
+            file.lock().map_err(failed)?;
+        }
+        Err(TryLockError::Error(e)) => return Err(failed(e)),
+    }
+    Ok(FileLock { _file: file })
 }
 
 const TEMP_PREFIX: &str = ".tenon-tmp-";
@@ -159,6 +199,42 @@ impl Disk for RealDisk {
         paths.sort();
         Ok(paths)
     }
+
+    fn file_bytes(&self, path: &Path) -> Result<u64> {
+        let facts = fs::metadata(path).map_err(|e| Error::io("cannot look at", path, &e))?;
+        Ok(facts.len())
+    }
+
+    fn open(&self, path: &Path) -> Result<Box<dyn Read>> {
+        let file = File::open(path).map_err(|e| Error::io("cannot read", path, &e))?;
+        Ok(Box::new(file))
+    }
+
+    fn link(&self, target: &Path, link: &Path) -> Result<()> {
+        let temp = temp_path(link);
+        let made = symlink(target, &temp)
+            .and_then(|()| fs::rename(&temp, link))
+            .and_then(|()| sync_folder_of(link));
+        if made.is_err() {
+            // As in an atomic write, the first failure is the one to report.
+            let _ = fs::remove_file(&temp);
+        }
+        made.map_err(|e| Error::io("cannot make the link", link, &e))
+    }
+
+    fn link_target(&self, link: &Path) -> Result<PathBuf> {
+        fs::read_link(link).map_err(|e| Error::io("cannot read the link", link, &e))
+    }
+}
+
+#[cfg(unix)]
+fn symlink(target: &Path, link: &Path) -> io::Result<()> {
+    std::os::unix::fs::symlink(target, link)
+}
+
+#[cfg(windows)]
+fn symlink(target: &Path, link: &Path) -> io::Result<()> {
+    std::os::windows::fs::symlink_file(target, link)
 }
 
 const WRITE_BUFFER_BYTES: usize = 1 << 20;
@@ -207,103 +283,5 @@ fn read_dir(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Kind;
-
-    fn folder() -> tempfile::TempDir {
-        tempfile::tempdir().expect("a temporary folder")
-    }
-
-    #[test]
-    fn an_atomic_write_replaces_the_file_and_leaves_nothing_else() {
-        let dir = folder();
-        let path = dir.path().join("a.bin");
-        RealDisk.write_atomic(&path, b"one").unwrap();
-        RealDisk.write_atomic(&path, b"two").unwrap();
-        assert_eq!(RealDisk.read(&path).unwrap(), b"two");
-        assert_eq!(read_dir(dir.path()).unwrap(), [path]);
-    }
-
-    #[test]
-    fn a_write_that_fails_keeps_the_old_file_and_removes_its_temporary() {
-        let dir = folder();
-        let path = dir.path().join("a.bin");
-        RealDisk.write_atomic(&path, b"old").unwrap();
-        let error = RealDisk
-            .write_atomic_with(&path, &mut |file| {
-                file.write_all(&[0; 3 << 20])?;
-                Err(io::Error::other("the well is dry"))
-            })
-            .unwrap_err();
-        assert_eq!(error.kind(), Kind::Io);
-        assert!(error.message().contains("a.bin"), "{error}");
-        assert!(error.message().contains("the well is dry"), "{error}");
-        assert_eq!(RealDisk.read(&path).unwrap(), b"old");
-        assert_eq!(read_dir(dir.path()).unwrap(), [path]);
-    }
-
-    #[test]
-    fn a_missing_folder_is_an_io_error_that_names_the_file() {
-        let dir = folder();
-        let path = dir.path().join("absent/a.bin");
-        let error = RealDisk.write_atomic(&path, b"x").unwrap_err();
-        assert_eq!(error.kind(), Kind::Io);
-        assert!(error.message().contains("absent/a.bin"), "{error}");
-        assert!(!RealDisk.exists(&path).unwrap());
-    }
-
-    #[test]
-    fn temporary_files_are_recognised_hidden_and_removed() {
-        let dir = folder();
-        let kept = dir.path().join("kept");
-        let temp = temp_path(&kept);
-        assert!(is_temp(&temp) && !is_temp(&kept));
-        assert_ne!(temp, temp_path(&kept));
-        fs::write(&temp, b"torn").unwrap();
-        RealDisk.write_atomic(&kept, b"").unwrap();
-        assert_eq!(
-            RealDisk.list(dir.path()).unwrap(),
-            std::slice::from_ref(&kept)
-        );
-        assert_eq!(remove_temps(dir.path()).unwrap(), 1);
-        assert_eq!(read_dir(dir.path()).unwrap(), [kept]);
-    }
-
-    #[test]
-    fn append_truncate_and_sync() {
-        let dir = folder();
-        let path = dir.path().join("log");
-        RealDisk.append(&path, b"one\n").unwrap();
-        RealDisk.append(&path, b"two\n").unwrap();
-        RealDisk.sync(&path).unwrap();
-        RealDisk.truncate_to(&path, 4).unwrap();
-        assert_eq!(RealDisk.read(&path).unwrap(), b"one\n");
-        let error = RealDisk.truncate_to(&path, 5).unwrap_err();
-        assert!(error.message().contains("4 bytes, fewer than 5"), "{error}");
-        assert_eq!(RealDisk.read(&path).unwrap(), b"one\n");
-    }
-
-    #[test]
-    fn folders_are_made_listed_in_order_renamed_and_removed() {
-        let dir = folder();
-        let old = dir.path().join("deep/old");
-        let new = dir.path().join("new");
-        RealDisk.create_dir_all(&old).unwrap();
-        RealDisk.create_dir_all(&old).unwrap();
-        for name in ["c", "a", "b"] {
-            RealDisk
-                .write_atomic(&old.join(name), name.as_bytes())
-                .unwrap();
-        }
-        RealDisk.rename(&old, &new).unwrap();
-        assert_eq!(
-            RealDisk.list(&new).unwrap(),
-            ["a", "b", "c"].map(|name| new.join(name))
-        );
-        RealDisk.remove_file(&new.join("a")).unwrap();
-        RealDisk.remove_dir_all(&new).unwrap();
-        RealDisk.remove_dir_all(&new).unwrap();
-        assert!(!RealDisk.exists(&new).unwrap());
-    }
-}
+#[path = "files_tests.rs"]
+mod tests;

@@ -38,14 +38,26 @@ pub const KNOBS: &[Knob] = &[
     Knob {
         name: "TENON_DATA",
         values: "a folder",
-        default: "named data sets are downloaded",
-        doc: "Folder in which named data sets are looked for before anything is downloaded.",
+        default: "`assets/datasets` alone",
+        doc: "Folder in which named data sets are looked for first.",
     },
     Knob {
         name: "HF_HOME",
         values: "a folder",
         default: "`huggingface` in the user's cache folder",
         doc: "Where the model hub's files are kept, shared with the hub's own tools.",
+    },
+    Knob {
+        name: "HF_HUB_CACHE",
+        values: "a folder",
+        default: "`hub` in `HF_HOME`",
+        doc: "Where the repositories of the model hub are kept.",
+    },
+    Knob {
+        name: "HF_HUB_OFFLINE",
+        values: "1, on, yes, true; 0, off, no, false",
+        default: "0",
+        doc: "Switches the network off: only what is kept already is found.",
     },
     Knob {
         name: "HF_ENDPOINT",
@@ -56,8 +68,33 @@ pub const KNOBS: &[Knob] = &[
     Knob {
         name: "HF_TOKEN",
         values: "a token",
-        default: "no authentication",
-        doc: "Token for gated or private files of the model hub. Never printed or stored.",
+        default: "what the file `token` in `HF_HOME` holds, or no authentication",
+        doc: "Token for gated or private files of the model hub. Never printed or stored, and sent \
+              to the hub alone.",
+    },
+    Knob {
+        name: "HTTPS_PROXY",
+        values: "a URL such as `http://proxy:3128` or `socks5://proxy:1080`",
+        default: "`https_proxy`, `ALL_PROXY`, `all_proxy`, or a direct connection",
+        doc: "Proxy on the way to a hub whose URL begins with `https://`.",
+    },
+    Knob {
+        name: "HTTP_PROXY",
+        values: "a URL such as `http://proxy:3128` or `socks5://proxy:1080`",
+        default: "`http_proxy`, `ALL_PROXY`, `all_proxy`, or a direct connection",
+        doc: "Proxy on the way to a hub whose URL begins with `http://`.",
+    },
+    Knob {
+        name: "NO_PROXY",
+        values: "hosts with commas between them; `.example.org` means all below it",
+        default: "`no_proxy`, or no host",
+        doc: "Hosts that are reached without a proxy.",
+    },
+    Knob {
+        name: "SSL_CERT_FILE",
+        values: "a PEM file",
+        default: "the certificate authorities that Mozilla trusts",
+        doc: "Certificate authorities to trust, for hubs and proxies of an organisation.",
     },
     Knob {
         name: "NO_COLOR",
@@ -97,6 +134,11 @@ impl Isa {
 pub struct Secret(String);
 
 impl Secret {
+    /// Hides a text.
+    pub fn new(text: impl Into<String>) -> Secret {
+        Secret(text.into())
+    }
+
     /// The text itself, for a request header and nothing else.
     pub fn reveal(&self) -> &str {
         &self.0
@@ -121,10 +163,22 @@ pub struct Environment {
     /// `HF_HOME`, or where the hub's own tools would look: `huggingface` in `$XDG_CACHE_HOME` or
     /// `~/.cache`.
     pub hub_home: Option<PathBuf>,
+    /// `HF_HUB_CACHE`, or `hub` in [`Environment::hub_home`].
+    pub hub_cache: Option<PathBuf>,
+    /// `HF_HUB_OFFLINE`.
+    pub hub_offline: bool,
     /// `HF_ENDPOINT` without a slash at its end.
     pub hub_endpoint: Option<String>,
     /// `HF_TOKEN`.
     pub hub_token: Option<Secret>,
+    /// `HTTPS_PROXY` or what stands for it; secret, since it may hold a password.
+    pub https_proxy: Option<Secret>,
+    /// `HTTP_PROXY` or what stands for it.
+    pub http_proxy: Option<Secret>,
+    /// The hosts of `NO_PROXY`.
+    pub no_proxy: Vec<String>,
+    /// `SSL_CERT_FILE`.
+    pub certificates: Option<PathBuf>,
     /// `NO_COLOR` is set.
     pub no_color: bool,
 }
@@ -140,7 +194,7 @@ impl Environment {
 
     /// Reads the variables from any source; the tests' way in.
     pub fn read(lookup: &dyn Fn(&str) -> Option<OsString>) -> Result<Environment> {
-        let text = |name| text(lookup, name);
+        let text = |name: &str| text(lookup, name);
         let path = |name| {
             lookup(name)
                 .filter(|value| !value.is_empty())
@@ -148,17 +202,36 @@ impl Environment {
         };
         let cache =
             || path("XDG_CACHE_HOME").or_else(|| path("HOME").map(|home| home.join(".cache")));
+        let hub_home = path("HF_HOME").or_else(|| cache().map(|dir| dir.join("huggingface")));
+        let in_home = || hub_home.as_ref().map(|home| home.join("hub"));
+        let first = |names: &[&str]| {
+            let found = names.iter().find_map(|name| text(name).transpose());
+            found.transpose()
+        };
+        let proxy = |names: [&str; 2]| {
+            let names = [&names[..], &["ALL_PROXY", "all_proxy"]].concat();
+            Ok::<_, Error>(first(&names)?.map(Secret))
+        };
         Ok(Environment {
             threads: text("TENON_THREADS")?
                 .map(|v| parse_threads(&v))
                 .transpose()?,
             isa: text("TENON_ISA")?.map(|v| parse_isa(&v)).transpose()?,
             data: path("TENON_DATA"),
-            hub_home: path("HF_HOME").or_else(|| cache().map(|dir| dir.join("huggingface"))),
+            hub_cache: path("HF_HUB_CACHE").or_else(in_home),
+            hub_offline: match text("HF_HUB_OFFLINE")? {
+                Some(value) => parse_switch("HF_HUB_OFFLINE", &value)?,
+                None => false,
+            },
             hub_endpoint: text("HF_ENDPOINT")?
                 .map(|v| parse_endpoint(&v))
                 .transpose()?,
             hub_token: text("HF_TOKEN")?.map(|v| Secret(v.trim().to_owned())),
+            https_proxy: proxy(["HTTPS_PROXY", "https_proxy"])?,
+            http_proxy: proxy(["HTTP_PROXY", "http_proxy"])?,
+            no_proxy: hosts(first(&["NO_PROXY", "no_proxy"])?.as_deref()),
+            certificates: path("SSL_CERT_FILE"),
+            hub_home,
             no_color: lookup("NO_COLOR").is_some_and(|value| !value.is_empty()),
         })
     }
@@ -205,6 +278,21 @@ fn parse_isa(value: &str) -> Result<Isa> {
     Err(rejected("TENON_ISA", value, hint))
 }
 
+fn parse_switch(name: &str, value: &str) -> Result<bool> {
+    match value.trim().to_ascii_lowercase().as_str() {
+        "1" | "on" | "yes" | "true" => Ok(true),
+        "0" | "off" | "no" | "false" => Ok(false),
+        _ => Err(rejected(name, value, "set `1` or `0`".to_owned())),
+    }
+}
+
+/// The entries of a list with commas.
+fn hosts(list: Option<&str>) -> Vec<String> {
+    let entries = list.unwrap_or_default().split(',').map(str::trim);
+    let entries = entries.filter(|entry| !entry.is_empty());
+    entries.map(str::to_owned).collect()
+}
+
 fn parse_endpoint(value: &str) -> Result<String> {
     let url = value.trim().trim_end_matches('/');
     let rest = url
@@ -221,111 +309,5 @@ fn parse_endpoint(value: &str) -> Result<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(pairs: &[(&str, &str)]) -> Result<Environment> {
-        Environment::read(&|name| {
-            let pair = pairs.iter().find(|(key, _)| *key == name);
-            pair.map(|(_, value)| OsString::from(value))
-        })
-    }
-
-    #[test]
-    fn absent_and_empty_variables_are_none() {
-        let empty: Vec<(&str, &str)> = KNOBS.iter().map(|knob| (knob.name, "")).collect();
-        let environment = read(&[]).unwrap();
-        assert_eq!(environment, read(&empty).unwrap());
-        assert_eq!(environment.threads, None);
-        assert_eq!(environment.hub_home, None);
-        assert!(!environment.no_color);
-    }
-
-    #[test]
-    fn values_are_typed() {
-        let environment = read(&[
-            ("TENON_THREADS", "8"),
-            ("TENON_ISA", "avx2"),
-            ("TENON_DATA", "/data"),
-            ("HF_ENDPOINT", "https://mirror.example/"),
-            ("NO_COLOR", "1"),
-        ]);
-        let environment = environment.unwrap();
-        assert_eq!(environment.threads.map(NonZeroUsize::get), Some(8));
-        assert_eq!(environment.isa, Some(Isa::Avx2));
-        assert_eq!(environment.data, Some(PathBuf::from("/data")));
-        assert_eq!(
-            environment.hub_endpoint.as_deref(),
-            Some("https://mirror.example")
-        );
-        assert!(environment.no_color);
-    }
-
-    #[test]
-    fn bad_values_are_usage_errors_that_say_what_is_allowed() {
-        let cases = [
-            ("TENON_THREADS", "0", "1 to 1024"),
-            ("TENON_THREADS", "-2", "1 to 1024"),
-            ("TENON_THREADS", "1025", "1 to 1024"),
-            ("TENON_THREADS", "four", "all cores"),
-            ("TENON_ISA", "avx", "did you mean `avx2`?"),
-            ("TENON_ISA", "sse", "`scalar`, `avx2` or `avx512`"),
-            ("HF_ENDPOINT", "mirror.example", "https://"),
-            ("HF_ENDPOINT", "https://", "https://"),
-        ];
-        for (name, value, hint) in cases {
-            let error = read(&[(name, value)]).unwrap_err();
-            assert_eq!(error.kind(), crate::Kind::Usage);
-            assert!(error.message().contains(name), "{error}");
-            assert!(
-                error.hint_text().is_some_and(|text| text.contains(hint)),
-                "{error}"
-            );
-        }
-    }
-
-    #[test]
-    fn the_hub_folder_follows_the_hubs_own_order() {
-        let home = |pairs: &[(&str, &str)]| read(pairs).unwrap().hub_home;
-        let user = ("HOME", "/u");
-        assert_eq!(home(&[user]), Some(PathBuf::from("/u/.cache/huggingface")));
-        assert_eq!(
-            home(&[user, ("XDG_CACHE_HOME", "/c")]),
-            Some("/c/huggingface".into())
-        );
-        let all = [user, ("XDG_CACHE_HOME", "/c"), ("HF_HOME", "/h")];
-        assert_eq!(home(&all), Some("/h".into()));
-    }
-
-    #[test]
-    fn the_token_does_not_show_in_debug_output() {
-        let environment = read(&[("HF_TOKEN", "hf_abc\n")]).unwrap();
-        assert!(!format!("{environment:?}").contains("hf_abc"));
-        assert_eq!(
-            environment.hub_token.as_ref().map(Secret::reveal),
-            Some("hf_abc")
-        );
-    }
-
-    #[test]
-    fn every_knob_is_documented_once() {
-        for (row, knob) in KNOBS.iter().enumerate() {
-            assert!(knob.doc.ends_with('.'), "{}", knob.name);
-            assert!(
-                !knob.values.is_empty() && !knob.default.is_empty(),
-                "{}",
-                knob.name
-            );
-            assert!(
-                KNOBS[..row].iter().all(|other| other.name != knob.name),
-                "{}",
-                knob.name
-            );
-        }
-        let isa = KNOBS
-            .iter()
-            .find(|knob| knob.name == "TENON_ISA")
-            .map(|knob| knob.values);
-        assert_eq!(isa, Some(Isa::ALL.map(Isa::name).join(", ").as_str()));
-    }
-}
+#[path = "knobs_tests.rs"]
+mod tests;

@@ -45,6 +45,14 @@ limits! {
     TENSOR_ELEMENTS_MAX = 1 << 40;
     /// Files of a sharded checkpoint.
     SHARDS_MAX = 10_000;
+    /// Bytes of a pickle, without the tensors beside it.
+    PICKLE_BYTES_MAX = 256 << 20;
+    /// Values that a pickle makes, keeps or repeats.
+    PICKLE_VALUES_MAX = 1 << 23;
+    /// Levels of nesting in a pickle.
+    PICKLE_DEPTH_MAX = 100;
+    /// Bytes of one text or one run of bytes in a pickle.
+    PICKLE_TEXT_MAX = 16 << 20;
     /// Layers of a model.
     LAYERS_MAX = 512;
     /// Tokens of a vocabulary.
@@ -53,6 +61,10 @@ limits! {
     SEQUENCE_MAX = 1 << 24;
     /// Bytes of one line of a text or JSON Lines file.
     LINE_BYTES_MAX = 64 << 20;
+    /// Bytes of the list of files that a model hub answers with.
+    HUB_LISTING_BYTES_MAX = 64 << 20;
+    /// Files of a repository of the model hub.
+    HUB_FILES_MAX = 100_000;
     /// Threads of a run.
     THREADS_MAX = 1024;
 }

@@ -52,6 +52,10 @@ pub enum Stream {
     Split = 6,
     /// Random directions of derivative checks.
     Direction = 7,
+    /// Masked tokens and crops of training; step = epoch, index = document.
+    Mask = 8,
+    /// Masked tokens and crops of validation; step = 0, index = document.
+    MaskValidation = 9,
 }
 
 /// A run seed and a stream.

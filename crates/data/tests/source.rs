@@ -226,7 +226,7 @@ fn a_packed_or_columnar_file_says_to_convert_it() {
         None,
         &["cannot read `.parquet`", "convert or unpack"],
     );
-    rejects("a.jsonl.gz", "x", None, &["cannot read `.gz`"]);
+    rejects("a.jsonl.gz", "x", None, &["not a whole gzip file"]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod attention;
 mod elementwise;
+mod experts;
 mod products;
 mod rows;
 
@@ -303,11 +304,7 @@ impl Kernels for Cpu {
     }
 
     fn embedding_vjp(&mut self, dy: Buf, ids: Buf, dtable: Buf) {
-        let (cx, lend) = self.open();
-        with_float!(dy.dtype, S => {
-            let (rows, ids) = (lend.read(whole(dy)), lend.read(whole(ids)));
-            kernels::scatter_add_rows::<S>(cx, rows, dy.cols, ids, lend.write(whole(dtable)));
-        });
+        products::embedding_vjp(self, dy, ids, dtable);
     }
 
     fn dropout(&mut self, p: f64, key: [u32; 2], site: u32, x: Buf, y: Buf) {
@@ -323,27 +320,41 @@ impl Kernels for Cpu {
         );
     }
 
+    fn token_dropout(&mut self, mask_id: u32, trained: f64, x: Buf, ids: Buf, bounds: Buf, y: Buf) {
+        rows::token_dropout(self, mask_id, trained, [x, ids, bounds, y]);
+    }
+
+    fn pool_mean(&mut self, skip_first: bool, skip_last: bool, x: Buf, bounds: Buf, y: Buf) {
+        rows::pool_mean(self, [skip_first, skip_last], x, bounds, y);
+    }
+
+    fn pool_mean_vjp(
+        &mut self,
+        skip_first: bool,
+        skip_last: bool,
+        dy: Buf,
+        bounds: Buf,
+        dx: Target,
+    ) {
+        rows::pool_mean_vjp(self, [skip_first, skip_last], dy, bounds, dx);
+    }
+
+    fn counted_rows(&mut self, targets: Buf, rows: Buf) -> usize {
+        let (_, lend) = self.open();
+        kernels::counted_rows(lend.read(whole(targets)), lend.write(whole(rows)))
+    }
+
     fn xent_rows(
         &mut self,
         spec: &XentSpec,
         logits: Buf,
         targets: Buf,
+        chosen: Option<Buf>,
         gradient: bool,
         loss: Buf,
         rank: Option<Buf>,
     ) {
-        let (cx, lend) = self.open();
-        let XentSpec {
-            label_smoothing,
-            z_loss,
-        } = *spec;
-        with_float!(logits.dtype, S => {
-            let grad_scale = gradient.then_some(1.0);
-            let xent = kernels::Xent::<S> { label_smoothing, z_loss, grad_scale };
-            let rank = rank.map(|r| lend.write(whole(r)));
-            let (logits, targets) = (lend.write(whole(logits)), lend.read(whole(targets)));
-            kernels::xent_rows(cx, xent, logits, targets, lend.write(whole(loss)), rank);
-        });
+        rows::xent_rows(self, spec, [logits, targets, loss], chosen, gradient, rank);
     }
 
     fn adamw(&mut self, p: Buf, g: Buf, m: Buf, v: Buf, spec: &AdamW) {
@@ -351,18 +362,7 @@ impl Kernels for Cpu {
     }
 
     fn sgd(&mut self, p: Buf, g: Buf, velocity: Option<Buf>, spec: &Sgd) {
-        let spec = kernels::Sgd {
-            learning_rate: spec.learning_rate,
-            momentum: spec.momentum,
-            nesterov: false,
-            weight_decay: spec.weight_decay,
-            grad_scale: spec.grad_scale,
-        };
-        let (cx, lend) = self.open();
-        with_float!(p.dtype, S => {
-            let velocity = velocity.map(|u| lend.write(whole(u)));
-            kernels::sgd::<S>(cx, spec, lend.write(whole(p)), lend.read(whole(g)), velocity);
-        });
+        products::sgd(self, [p, g], velocity, spec);
     }
 
     fn sum_of_squares(&mut self, x: Buf) -> f64 {

@@ -1,8 +1,10 @@
 //! The executor: a loop over the plan.
 
+mod loss;
 mod step;
 mod transfer;
 
+pub use loss::LossSum;
 pub use step::{CallInfo, Pass};
 
 use crate::graph::{Graph, Origin, ParamId, ValueId};
@@ -11,28 +13,6 @@ use crate::shape::{DType, Extent};
 use crate::table::{AdamW, Buf, Kernels, Panels, Sgd, Target};
 use std::sync::Arc;
 use tenon_kernels::{bytes_of, bytes_of_mut};
-
-/// A loss that cannot lose its denominator.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct LossSum {
-    /// Sum over the counted tokens, in nats.
-    pub total: f64,
-    /// Counted tokens.
-    pub tokens: usize,
-}
-
-impl LossSum {
-    /// The mean, or nothing when no token was counted.
-    pub fn mean(&self) -> Option<f64> {
-        (self.tokens > 0).then(|| self.total / self.tokens as f64)
-    }
-
-    /// Adds another sum.
-    pub fn add(&mut self, other: LossSum) {
-        self.total += other.total;
-        self.tokens += other.tokens;
-    }
-}
 
 /// Target of a row that is not counted.
 pub const IGNORE: i32 = -100;
@@ -213,18 +193,6 @@ impl Executor {
     pub fn set_float_input(&mut self, name: &str, values: &[f64]) {
         let slot = find(&self.plan().inputs, name).unwrap_or_else(|| panic!("no input {name}"));
         self.write(self.active_buf(slot), values);
-    }
-
-    /// Sum of the loss over the rows of the last run.
-    ///
-    /// # Panics
-    /// When the graph has no loss.
-    pub fn loss(&mut self) -> LossSum {
-        let slot = self.plan().loss.expect("the graph has a loss");
-        LossSum {
-            total: self.device.sum(self.active_buf(slot)),
-            tokens: self.counted,
-        }
     }
 
     /// Values of a named output, `f64` whatever the plan's type.

@@ -1,7 +1,11 @@
 //! The graph: parameters, values and nodes, in the order in which they run.
 
+mod build;
+
+pub use build::GraphBuilder;
+
 use crate::op::Op;
-use crate::shape::{Dim, Shape, ShapeError, Ty};
+use crate::shape::Ty;
 use std::fmt;
 use std::sync::Arc;
 
@@ -33,6 +37,8 @@ pub enum Part {
     TokenEmbedding,
     /// Learned position embedding.
     PositionEmbedding,
+    /// Embedding of token types.
+    TokenTypeEmbedding,
     /// Query projection (weight or bias).
     Query,
     /// Key projection.
@@ -45,6 +51,8 @@ pub enum Part {
     AttentionOut,
     /// First matrix of the feed-forward part.
     FeedForwardIn,
+    /// Scores of the experts of a feed-forward part.
+    Router,
     /// Gate of a gated feed-forward part.
     Gate,
     /// Up-projection of a gated feed-forward part.
@@ -63,12 +71,14 @@ impl Part {
         match self {
             Part::TokenEmbedding => "token_embedding",
             Part::PositionEmbedding => "position_embedding",
+            Part::TokenTypeEmbedding => "token_type_embedding",
             Part::Query => "query",
             Part::Key => "key",
             Part::Value => "value",
             Part::Qkv => "qkv",
             Part::AttentionOut => "attention_out",
             Part::FeedForwardIn => "ffn_in",
+            Part::Router => "router",
             Part::Gate => "ffn_gate",
             Part::Up => "ffn_up",
             Part::FeedForwardOut => "ffn_out",
@@ -83,6 +93,8 @@ impl Part {
 pub enum Init {
     /// Independent normal values of mean 0 and this standard deviation.
     Normal(f64),
+    /// Independent values, uniform within plus and minus this bound.
+    Uniform(f64),
     /// One value everywhere.
     Constant(f64),
 }
@@ -179,8 +191,9 @@ pub struct Graph {
     pub nodes: Vec<Node>,
     /// Named outputs that are kept to the end of a run.
     pub outputs: Vec<(String, ValueId)>,
-    /// The `loss_rows` value of the loss node, from which derivatives start.
-    pub loss: Option<ValueId>,
+    /// The losses of each row, from which derivatives start: first that of the task, then what is
+    /// added to it. Each is the first output of its node.
+    pub losses: Vec<ValueId>,
     /// Values whose gradient is given from outside (operator checks).
     pub seeds: Vec<ValueId>,
     /// Inputs whose gradient is wanted (operator checks, attributions).
@@ -292,163 +305,12 @@ impl Graph {
                 ));
             }
         }
-        let named = self.outputs.iter().map(|&(_, v)| v).chain(self.loss);
+        let named = self.outputs.iter().map(|(_, v)| v).chain(&self.losses);
         for v in named {
             if !ready[v.0 as usize] {
                 return Err(format!("V5 output %{} is never computed", v.0));
             }
         }
         Ok(())
-    }
-}
-
-/// Builds a graph node by node.
-#[derive(Debug, Default)]
-pub struct GraphBuilder {
-    graph: Graph,
-    block: Option<usize>,
-}
-
-impl GraphBuilder {
-    /// An empty graph.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Nodes added from here on belong to this block.
-    pub fn set_block(&mut self, block: Option<usize>) {
-        self.block = block;
-    }
-
-    /// The type of a value.
-    pub fn ty(&self, v: ValueId) -> &Ty {
-        self.graph.ty(v)
-    }
-
-    fn push_value(&mut self, ty: Ty, origin: Origin) -> ValueId {
-        self.graph.values.push(Value { ty, origin });
-        ValueId(self.graph.values.len() as u32 - 1)
-    }
-
-    /// A value that is given at each run; the same name gives the same value.
-    pub fn input(&mut self, name: &str, ty: Ty) -> ValueId {
-        if let Some(v) = self.graph.input(name) {
-            assert_eq!(
-                self.graph.ty(v),
-                &ty,
-                "input {name} declared twice with different types"
-            );
-            return v;
-        }
-        self.push_value(ty, Origin::Input(name.to_string()))
-    }
-
-    /// A new parameter and its value.
-    pub fn param(&mut self, name: &str, shape: &[usize], role: Role, init: Init) -> ValueId {
-        assert!(
-            self.graph.find_param(name).is_none(),
-            "parameter {name} declared twice"
-        );
-        let id = ParamId(self.graph.params.len() as u32);
-        self.graph.params.push(Param {
-            name: name.to_string(),
-            shape: shape.to_vec(),
-            role,
-            init,
-            trainable: true,
-        });
-        self.push_value(Ty::float(Shape::fixed(shape)), Origin::Param(id))
-    }
-
-    /// A constant table of the given shape.
-    pub fn constant(&mut self, name: &str, shape: &[usize], values: Vec<f64>) -> ValueId {
-        assert_eq!(
-            values.len(),
-            shape.iter().product::<usize>(),
-            "constant {name}"
-        );
-        let table = Const {
-            name: name.to_string(),
-            values: Arc::new(values),
-        };
-        self.push_value(Ty::float(Shape::fixed(shape)), Origin::Const(table))
-    }
-
-    /// State that lives across runs.
-    pub fn state(&mut self, name: &str, shape: &[usize]) -> ValueId {
-        self.push_value(
-            Ty::float(Shape::fixed(shape)),
-            Origin::State(name.to_string()),
-        )
-    }
-
-    /// Applies an operator; its first output is the result that most callers want.
-    pub fn apply_all(
-        &mut self,
-        path: &str,
-        op: impl Op + 'static,
-        ins: &[ValueId],
-    ) -> Vec<ValueId> {
-        self.try_apply(path, Arc::new(op), ins)
-            .unwrap_or_else(|e| panic!("{path}: {e}"))
-    }
-
-    /// Applies an operator and returns its first output.
-    pub fn apply(&mut self, path: &str, op: impl Op + 'static, ins: &[ValueId]) -> ValueId {
-        self.apply_all(path, op, ins)[0]
-    }
-
-    /// Applies an operator, or says which of its constraints does not hold.
-    pub fn try_apply(
-        &mut self,
-        path: &str,
-        op: Arc<dyn Op>,
-        ins: &[ValueId],
-    ) -> Result<Vec<ValueId>, ShapeError> {
-        let tys: Vec<&Ty> = ins.iter().map(|&v| self.graph.ty(v)).collect();
-        let outs = op.outputs(&tys)?;
-        let node = NodeId(self.graph.nodes.len() as u32);
-        let outs: Vec<ValueId> = outs
-            .into_iter()
-            .enumerate()
-            .map(|(i, ty)| self.push_value(ty, Origin::Node(node, i)))
-            .collect();
-        self.graph.nodes.push(Node {
-            op,
-            ins: ins.to_vec(),
-            outs: outs.clone(),
-            path: path.to_string(),
-            block: self.block,
-        });
-        Ok(outs)
-    }
-
-    /// Keeps a value to the end of the run under a name.
-    pub fn output(&mut self, name: impl Into<String>, v: ValueId) {
-        self.graph.outputs.push((name.into(), v));
-    }
-
-    /// Derivatives start from this value, the loss of each row.
-    pub fn set_loss(&mut self, loss_rows: ValueId) {
-        assert_eq!(self.ty(loss_rows).shape.lead(), Dim::Tokens);
-        self.graph.loss = Some(loss_rows);
-    }
-
-    /// The gradient of this value will be given from outside.
-    pub fn seed(&mut self, v: ValueId) {
-        self.graph.seeds.push(v);
-    }
-
-    /// The gradient of this input is wanted.
-    pub fn differentiate(&mut self, v: ValueId) {
-        self.graph.differentiated.push(v);
-    }
-
-    /// The finished graph.
-    pub fn finish(self) -> Graph {
-        if let Err(rule) = self.graph.verify() {
-            panic!("the builder made a malformed graph: {rule}");
-        }
-        self.graph
     }
 }

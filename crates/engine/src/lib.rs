@@ -2,8 +2,8 @@
 //! its memory, and the executor that runs it.
 //!
 //! Letters used for dimensions, here and in every operator: `N` tokens (rows) of a batch, `S`
-//! sequences, `D` model width, `H` heads, `G` key/value heads, `K` head width, `F` feed-forward
-//! width, `V` vocabulary.
+//! sequences, `D` model width, `E` experts, `H` heads, `G` key/value heads, `K` head width, `F`
+//! feed-forward width, `V` vocabulary.
 //!
 //! A batch is always *packed*: the rows of all its sequences one after the other, with the bounds
 //! `cu_seqlens [S+1]`. Padding never enters a graph, so it cannot change a bit of anything.

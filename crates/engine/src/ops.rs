@@ -6,14 +6,18 @@ mod attention;
 mod cached_attention;
 mod dropout;
 mod embedding;
+mod experts;
 mod layer_norm;
 mod linear;
 mod linear_xent;
+mod pool_mean;
 mod qkv;
 mod rms_norm;
 mod rotary;
+mod router_balance;
 mod select_rows;
 mod swiglu;
+mod token_dropout;
 
 pub use activation::Activate;
 pub use add::Add;
@@ -21,14 +25,18 @@ pub use attention::Attention;
 pub use cached_attention::CachedAttention;
 pub use dropout::Dropout;
 pub use embedding::Embedding;
+pub use experts::Experts;
 pub use layer_norm::LayerNorm;
 pub use linear::{Linear, WeightLayout};
 pub use linear_xent::LinearXent;
+pub use pool_mean::PoolMean;
 pub use qkv::AttentionLayout;
 pub use rms_norm::RmsNorm;
 pub use rotary::{Rotary, rotary_tables};
+pub use router_balance::RouterBalance;
 pub use select_rows::SelectRows;
 pub use swiglu::SwiGlu;
+pub use token_dropout::TokenDropout;
 
 use crate::check::Entry;
 
@@ -40,11 +48,15 @@ pub const OPS: &[Entry] = &[
     cached_attention::ENTRY,
     dropout::ENTRY,
     embedding::ENTRY,
+    experts::ENTRY,
     layer_norm::ENTRY,
     linear::ENTRY,
     linear_xent::ENTRY,
+    pool_mean::ENTRY,
     rms_norm::ENTRY,
     rotary::ENTRY,
+    router_balance::ENTRY,
     select_rows::ENTRY,
     swiglu::ENTRY,
+    token_dropout::ENTRY,
 ];

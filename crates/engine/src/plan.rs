@@ -209,7 +209,7 @@ pub struct Plan {
     pub(crate) states: Vec<(String, SlotId)>,
     pub(crate) consts: Vec<(ValueId, SlotId)>,
     pub(crate) outputs: Vec<(String, SlotId)>,
-    pub(crate) loss: Option<SlotId>,
+    pub(crate) losses: Vec<SlotId>,
     pub(crate) seeds: Vec<SlotId>,
     pub(crate) value_grads: Vec<(ValueId, SlotId)>,
 }

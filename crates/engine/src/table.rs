@@ -3,9 +3,15 @@
 //! Operators see [`Buf`] handles only. What a handle points to is known to the device's [`Kernels`]
 //! alone, so that another device is another table under the same operators.
 
+mod experts;
+mod update;
+
 use crate::shape::DType;
 use std::ops::Range;
 pub use tenon_kernels::{Activation, RopeStyle};
+
+pub use experts::{Balance, ExpertKernels, Routes};
+pub use update::{AdamW, Sgd};
 
 /// For which products a matrix was packed into panels when it was written. What panels look like is
 /// known to the device alone.
@@ -205,38 +211,6 @@ pub struct XentSpec {
     pub z_loss: f64,
 }
 
-/// Constants of one AdamW update (Loshchilov & Hutter 2019, with bias correction).
-#[derive(Clone, Copy, Debug)]
-pub struct AdamW {
-    /// Learning rate of this step.
-    pub learning_rate: f64,
-    /// Decay of the first moment.
-    pub beta1: f64,
-    /// Decay of the second moment.
-    pub beta2: f64,
-    /// Added to the root of the second moment.
-    pub eps: f64,
-    /// Decoupled weight decay.
-    pub weight_decay: f64,
-    /// Number of this update, from 1.
-    pub step: u64,
-    /// Factor applied to the gradient first.
-    pub grad_scale: f64,
-}
-
-/// Constants of one SGD update.
-#[derive(Clone, Copy, Debug)]
-pub struct Sgd {
-    /// Learning rate of this step.
-    pub learning_rate: f64,
-    /// Part of the last update that is kept; read only with a velocity.
-    pub momentum: f64,
-    /// Added to the gradient as `weight_decay · p`.
-    pub weight_decay: f64,
-    /// Factor applied to the gradient first.
-    pub grad_scale: f64,
-}
-
 /// Where cached keys and values of sequences lie: `[slots, capacity, G·K]`.
 #[derive(Clone, Copy, Debug)]
 pub struct Cache {
@@ -251,7 +225,7 @@ pub struct Cache {
 /// Everything a device can do. All buffers are handles into the device's one arena.
 ///
 /// Every method computes the same bits for every number of threads.
-pub trait Kernels: Send {
+pub trait Kernels: ExpertKernels + Send {
     /// Allocates the arena, zeroed. Called once, before anything else.
     fn reserve(&mut self, bytes: usize);
     /// Copies host bytes, row by row, into a contiguous buffer, or into panels.
@@ -369,13 +343,33 @@ pub trait Kernels: Send {
     /// `y = x · mask / (1 − p)`. Element `e` is kept when word `e mod 4` of
     /// `philox4x32([e/4 low, e/4 high, site, 0], key)` is at least `p·2³²`.
     fn dropout(&mut self, p: f64, key: [u32; 2], site: u32, x: Buf, y: Buf);
+    /// `y = x · (1 − trained) / (1 − observed)`, 0 where the id is `mask_id`; observed is the
+    /// fraction of such ids in the row's sequence, and where that is 1 all of `y` is 0.
+    fn token_dropout(&mut self, mask_id: u32, trained: f64, x: Buf, ids: Buf, bounds: Buf, y: Buf);
+    /// Means over the rows of each sequence, `x [N, D]` to `y [S, D]`, without its first or last
+    /// row where asked; 0 where no row is left.
+    fn pool_mean(&mut self, skip_first: bool, skip_last: bool, x: Buf, bounds: Buf, y: Buf);
+    /// Derivative of [`Kernels::pool_mean`], `dy [S, D]` to `dx [N, D]`.
+    fn pool_mean_vjp(
+        &mut self,
+        skip_first: bool,
+        skip_last: bool,
+        dy: Buf,
+        bounds: Buf,
+        dx: Target,
+    );
+    /// Writes the indices of the targets that count to the front of `rows [N]`, in order, and
+    /// returns how many they are.
+    fn counted_rows(&mut self, targets: Buf, rows: Buf) -> usize;
     /// Loss (and rank of the target) of each row of logits; with `gradient` the logits are replaced
-    /// by their gradients.
+    /// by their gradients. Row `i` of the logits belongs to element `chosen[i]` of targets, losses
+    /// and ranks, or to element `i`; `chosen` ascends.
     fn xent_rows(
         &mut self,
         spec: &XentSpec,
         logits: Buf,
         targets: Buf,
+        chosen: Option<Buf>,
         gradient: bool,
         loss: Buf,
         rank: Option<Buf>,

@@ -33,6 +33,7 @@ fn graph() -> Graph {
     let y = b.apply("sum", Add, &[x, y]);
     let op = LinearXent {
         layout,
+        bias,
         spec: XentSpec {
             label_smoothing: 0.0,
             z_loss: 0.0,

@@ -3,7 +3,9 @@
 use tenon_engine::cpu::Cpu;
 use tenon_engine::{DType, Isa, Kernels};
 use tenon_models::net::Outputs;
-use tenon_models::spec::{Activation, CustomSpec, Gpt2Spec, LlamaSpec, Spec};
+use tenon_models::spec::{
+    Activation, AttentionBias, CustomSpec, Decoder, DecoderSpec, Gpt2Spec, Rope, Spec,
+};
 use tenon_models::weights::Weights;
 
 /// Tokens that each fixture's context has room for.
@@ -33,7 +35,8 @@ pub(crate) fn models(vocab_size: usize) -> Vec<(Spec, Weights)> {
         eos_ids: Vec::new(),
         initializer_range: 0.3,
     });
-    let llama = Spec::Llama(LlamaSpec {
+    let llama = Spec::Decoder(DecoderSpec {
+        family: Decoder::Llama,
         vocab_size,
         max_positions: CONTEXT,
         d_model: 24,
@@ -43,10 +46,13 @@ pub(crate) fn models(vocab_size: usize) -> Vec<(Spec, Weights)> {
         head_dim: 6,
         d_ffn: 40,
         norm_eps: 1e-5,
-        rope_theta: 10000.0,
+        rope: Rope::plain(10000.0),
         tie_embeddings: false,
-        attention_bias: false,
+        attention_bias: AttentionBias::None,
         mlp_bias: false,
+        head_norms: false,
+        window: None,
+        experts: None,
         bos_id: None,
         eos_ids: Vec::new(),
         initializer_range: 0.3,

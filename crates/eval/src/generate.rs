@@ -15,7 +15,7 @@ use tenon_base::{Error, Result};
 use tenon_data::batch::check_ids;
 use tenon_engine::{DType, Executor, Extent, Kernels, PlanOptions};
 use tenon_models::net::{CacheOptions, Outputs, feed};
-use tenon_models::spec::Spec;
+use tenon_models::spec::{Objective, Spec};
 use tenon_models::weights::Weights;
 
 use self::queue::{Queue, Rows, Sequence, share_rows};
@@ -151,6 +151,13 @@ impl Generator {
         device: Box<dyn Kernels>,
         room: Room,
     ) -> Result<Generator> {
+        if spec.objective() != Objective::Causal {
+            let message = format!(
+                "a model of the family `{}` does not continue texts",
+                spec.family()
+            );
+            return Err(Error::data(message).hint("`tenon predict` tells what it computes"));
+        }
         let Room {
             slots,
             capacity,

@@ -280,7 +280,15 @@ impl Bench<'_> {
                 grad_scale,
             };
             self.report(name, n, bytes, self.main, 1.0, || {
-                xent_rows(self.cx, how, black_box(&mut z), &targets, &mut losses, None);
+                xent_rows(
+                    self.cx,
+                    how,
+                    black_box(&mut z),
+                    &targets,
+                    None,
+                    &mut losses,
+                    None,
+                );
             });
         }
     }

@@ -5,12 +5,13 @@
 //! and elementary functions are our own. Shapes are asserted at entry; nothing here allocates after
 //! [`Pool::new`] and [`Arena::new`].
 //!
-//! Letters in shapes: `N` rows, `D` width, `H` heads, `G` key-value heads, `K` head width, `F`
-//! hidden width, `V` vocabulary, `R` rows of a loss.
+//! Letters in shapes: `N` rows, `D` width, `E` experts, `H` heads, `G` key-value heads, `K` head
+//! width, `F` hidden width, `V` vocabulary, `R` rows of a loss.
 
 mod activation;
 mod arena;
 mod attention;
+mod balance;
 mod bytes;
 mod cols;
 mod columns;
@@ -26,14 +27,18 @@ mod optim;
 mod pool;
 mod reduce;
 mod rope;
+mod route;
+mod sequences;
 mod xent;
 
 pub use activation::{Activation, activation, activation_vjp, swiglu, swiglu_vjp};
 pub use arena::{Arena, Lend, Pod, Region};
 pub use attention::{
-    Attention, AttentionGrads, Cache, CachedAttention, attention, attention_cached, attention_vjp,
-    attention_vjp_work_len, attention_work_len, cache_append,
+    Attention, AttentionGrads, AttentionHead, Cache, CachedAttention, attention, attention_cached,
+    attention_probabilities, attention_vjp, attention_vjp_work_len, attention_work_len,
+    cache_append,
 };
+pub use balance::{Balance, balance_add, balance_rows, balance_vjp};
 pub use bytes::{bytes_of, bytes_of_mut};
 pub use cols::{Cols, ColsMut, split_cols};
 pub use columns::column_sums;
@@ -49,4 +54,6 @@ pub use optim::{AdamW, Sgd, adamw, sgd};
 pub use pool::{Cx, Pool};
 pub use reduce::{dot, has_nonfinite, sum, sum_sq};
 pub use rope::{Rope, RopeStyle, rope, rope_in_place};
-pub use xent::{IGNORED, Xent, xent_rows};
+pub use route::{Routes, route, route_vjp, weigh_rows, weigh_rows_vjp};
+pub use sequences::{MeanPool, TokenDropout, mean_pool, mean_pool_vjp, token_dropout};
+pub use xent::{IGNORED, Xent, counted_rows, xent_rows};

@@ -24,7 +24,28 @@ pub struct Xent<S> {
     pub grad_scale: Option<S>,
 }
 
-/// For every row z of logits `[R, V]` with target t, V = `logits.len() / targets.len()`:
+/// Writes the indices of the targets that count to the front of `rows`, ascending, and returns how
+/// many they are.
+///
+/// # Panics
+/// When `rows` is shorter than `targets`.
+pub fn counted_rows(targets: &[i32], rows: &mut [i32]) -> usize {
+    assert!(
+        rows.len() >= targets.len(),
+        "room for {} of {} rows",
+        rows.len(),
+        targets.len()
+    );
+    let mut n = 0;
+    for (i, &t) in targets.iter().enumerate() {
+        // Written whether it counts or not: a row that does not is overwritten by the next.
+        rows[n] = i as i32;
+        n += usize::from(t != IGNORED);
+    }
+    n
+}
+
+/// For every row z of logits `[R, V]` with target t, V = `logits.len() / R`:
 ///
 /// - lse = ln Σ eᶻ, loss = lse − (1−ε)·z_t − ε·mean(z) + λ·lse²
 /// - gradient = scale · (softmax(z)·(1 + 2λ·lse) − (1−ε)·[j = t] − ε/V)
@@ -32,44 +53,64 @@ pub struct Xent<S> {
 ///
 /// Ignored rows get loss 0, gradient 0 and rank −1. A NaN in a row makes its loss and gradient NaN.
 ///
+/// With `chosen [R]` row i of the logits belongs to element `chosen[i]` of targets, losses and
+/// ranks, and other elements are neither read nor written.
+///
 /// # Panics
-/// When a target is neither [`IGNORED`] nor in 0..V, or a length does not fit.
+/// When a target is neither [`IGNORED`] nor in 0..V, a length does not fit, or `chosen` does not
+/// ascend or leaves the targets.
 pub fn xent_rows<S: Float>(
     cx: Cx<'_>,
     xent: Xent<S>,
     logits: &mut [S],
     targets: &[i32],
+    chosen: Option<&[i32]>,
     loss_rows: &mut [f64],
     rank_rows: Option<&mut [i32]>,
 ) {
-    let rows = targets.len();
-    assert_eq!(loss_rows.len(), rows, "losses of {rows} rows");
+    let n_targets = targets.len();
+    assert_eq!(loss_rows.len(), n_targets, "losses of {n_targets} rows");
+    if let Some(chosen) = chosen {
+        let first = chosen.first().is_none_or(|&i| i >= 0);
+        let last = chosen.last().is_none_or(|&i| (i as usize) < n_targets);
+        let ascends = chosen.is_sorted_by(|a, b| a < b);
+        assert!(
+            first && last && ascends,
+            "chosen rows {chosen:?} of {n_targets}"
+        );
+    }
+    let rows = chosen.map_or(n_targets, <[i32]>::len);
+    let place = |i: usize| chosen.map_or(i, |c| c[i] as usize);
     if rows == 0 {
         assert!(logits.is_empty(), "logits without targets");
         return;
     }
     let v = logits.len() / rows;
     assert_eq!(v * rows, logits.len(), "logits are not {rows} rows");
-    for &t in targets {
+    for t in (0..rows).map(|i| targets[place(i)]) {
         let inside = usize::try_from(t).is_ok_and(|t| t < v);
         assert!(inside || t == IGNORED, "target {t} of {v} classes");
     }
     let mut nothing = [];
     let ranked = rank_rows.is_some();
     let rank_rows = rank_rows.unwrap_or(&mut nothing);
-    assert!(!ranked || rank_rows.len() == rows, "ranks of {rows} rows");
+    assert!(
+        !ranked || rank_rows.len() == n_targets,
+        "ranks of {n_targets} rows"
+    );
     let (logits, losses) = (Parts::new(logits), Parts::new(loss_rows));
     let ranks = Parts::new(rank_rows);
     cx.ranges(rows, 8 * v, &|range| {
         for i in range {
-            // SAFETY: ranges of rows are disjoint.
-            let (z, loss) = unsafe { (logits.rows(&(i..i + 1), v), losses.part(i..i + 1)) };
+            let at = place(i);
+            // SAFETY: ranges of rows are disjoint, and so are their places, which ascend.
+            let (z, loss) = unsafe { (logits.rows(&(i..i + 1), v), losses.part(at..at + 1)) };
             if ranked {
                 // SAFETY: as above.
-                let rank = unsafe { ranks.part(i..i + 1) };
-                rank[0] = rank_row(cx.isa(), z, targets[i]);
+                let rank = unsafe { ranks.part(at..at + 1) };
+                rank[0] = rank_row(cx.isa(), z, targets[at]);
             }
-            loss[0] = xent_row(cx.isa(), xent, z, targets[i]);
+            loss[0] = xent_row(cx.isa(), xent, z, targets[at]);
         }
     });
 }
@@ -133,7 +174,7 @@ simd! {
 
 /// z ← e^(z − max); their sum.
 #[inline(always)]
-fn replace_by_exp<S: Float>(z: &mut [S], max: S) -> f64 {
+pub(crate) fn replace_by_exp<S: Float>(z: &mut [S], max: S) -> f64 {
     let mut total = [0.0; LANES];
     for z in z.chunks_mut(CHUNK) {
         exp_in_place(z, max);

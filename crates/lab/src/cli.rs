@@ -2,15 +2,20 @@
 //! code.
 
 pub mod bench;
+pub mod contacts;
+pub mod convert;
+pub mod data;
 pub mod edge;
 pub mod eval;
 pub mod explain;
+pub mod fetch;
 pub mod generate;
 pub mod gradcheck;
 pub mod inspect;
 pub mod models;
 pub mod predict;
 pub mod runs;
+mod sequences;
 pub mod subject;
 pub mod train;
 
@@ -54,14 +59,22 @@ pub enum Command {
     Eval(eval::EvalArgs),
     /// Continue prompts with a model
     Generate(generate::GenerateArgs),
-    /// Run a model on named tensors and write logits, hidden states and gradients
+    /// Run a model on named tensors or sequences and write what it computes
     Predict(predict::PredictArgs),
+    /// Tell which residues of proteins touch, from the attention of an ESM-2 model
+    Contacts(contacts::ContactsArgs),
     /// Show a model's parameters, shapes, cost and memory plan
     Inspect(inspect::InspectArgs),
+    /// Convert a checkpoint between the hub's layout and that of fused layers
+    Convert(convert::ConvertArgs),
+    /// Prepare data: ranked genes of single cells
+    Data(data::DataArgs),
     /// Prove a model's derivatives in 64 bits on the model itself
     Gradcheck(gradcheck::GradcheckArgs),
     /// Measure speed and memory on this machine, beside what the machine allows
     Bench(bench::BenchArgs),
+    /// Load a model from a hub, once
+    Fetch(fetch::FetchArgs),
     /// List, show and compare runs
     Runs(runs::RunsArgs),
     /// Explain configuration, environment, limits, exit codes, metrics or formats
@@ -114,9 +127,13 @@ impl Command {
             Command::Eval(args) => eval::run(args, context),
             Command::Generate(args) => generate::run(args, context),
             Command::Predict(args) => predict::run(args, context),
+            Command::Contacts(args) => contacts::run(args, context),
             Command::Inspect(args) => inspect::run(args, context),
             Command::Bench(args) => bench::run(args, context),
+            Command::Convert(args) => convert::run(args, context),
+            Command::Data(args) => data::run(args, context),
             Command::Gradcheck(args) => gradcheck::run(args, context),
+            Command::Fetch(args) => fetch::run(args, context),
         }
     }
 }
@@ -176,6 +193,38 @@ mod tests {
         ] {
             assert!(Cli::try_parse_from(bad.split(' ')).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_download_takes_patterns_or_everything() {
+        use super::fetch::FetchCommand;
+        use tenon_data::hub::Selection;
+
+        let request = |line: &str| {
+            let Command::Fetch(args) = parse(line) else {
+                panic!("{line}")
+            };
+            let FetchCommand::Hub(args) = args.command;
+            args.request().unwrap()
+        };
+        let plain = request("tenon fetch hub a/b");
+        assert_eq!(
+            (plain.repo.name(), plain.revision.as_str()),
+            ("a/b", "main")
+        );
+        assert_eq!(plain.selection, Selection::Model);
+        let some = request("tenon fetch hub a/b@v1 --include *.json --include x/");
+        let patterns = vec!["*.json".to_owned(), "x/".to_owned()];
+        assert_eq!(
+            (some.revision.as_str(), some.selection),
+            ("v1", Selection::Include(patterns))
+        );
+        assert_eq!(
+            request("tenon fetch hub a/b --all").selection,
+            Selection::All
+        );
+        let both = "tenon fetch hub a/b --all --include x";
+        assert!(Cli::try_parse_from(both.split(' ')).is_err());
     }
 
     #[test]

@@ -26,7 +26,8 @@ use std::path::Path;
 pub use data::{DataConfig, DataSource, TextLayout, TokenizerChoice};
 pub use evaluation::EvaluationConfig;
 pub use model::{
-    Architecture, Dtype, Family, FamilyInfo, Gpt2Shape, LlamaShape, ModelConfig, ModelOrigin,
+    Architecture, DecoderShape, Dtype, EncoderShape, Family, FamilyInfo, Gpt2Shape, ModelConfig,
+    ModelOrigin,
 };
 pub use training::{
     EarlyStopping, End, LrSchedule, Optimizer, Recompute, ScheduleShape, TrainingConfig, Warmup,

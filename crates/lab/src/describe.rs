@@ -16,7 +16,7 @@ use crate::config::{self, Config, ModelOrigin, Optimizer};
 use crate::context::Context;
 use crate::memory::{self, Fit};
 use crate::prepare::{float, prepare};
-use crate::subject::{device, find};
+use crate::subject::{device, find, starting_folder};
 
 /// Longest sequence, in tokens, that facts of a model without a configuration are told for.
 const LENGTH_MAX: usize = 1024;
@@ -41,7 +41,7 @@ pub struct Described {
 pub fn describe(context: &Context, runs: &Path, name: &Path) -> Result<Described> {
     if !name.is_file() {
         let disk = context.disk.as_ref();
-        let place = find(disk, runs, name)?;
+        let place = find(context, runs, name)?;
         let folder = place.load(context)?;
         return Ok(Described {
             spec: folder.config.spec,
@@ -73,7 +73,8 @@ fn of_config(mut config: Config, context: &Context) -> Result<Described> {
             architecture.spec(spec.build([])?.as_ref())?
         }
         (ModelOrigin::From(path), _) => {
-            let folder = folder::load(disk, Path::new(path))?;
+            let path = starting_folder(disk, &context.environment, path)?;
+            let folder = folder::load(disk, &path)?;
             config.settle(&folder.config.spec)?;
             return Ok(Described {
                 spec: folder.config.spec,

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tenon_base::{Error, Result};
-use tenon_data::batch::{Batch, Borders, Cursor, Layout, LoaderSpec, Order, Partial, Sight};
+use tenon_data::batch::{
+    Batch, Borders, Cursor, Layout, LoaderSpec, Order, Partial, Redraw, Sight,
+};
 use tenon_data::source::{self, CorpusSpec, Documents, ReadOptions, Rows, Split};
 use tenon_data::{Loader, Tokenizer, Tokens};
 use tenon_eval::judge::{self, Progress};
@@ -15,7 +17,8 @@ use tenon_models::weights::Weights;
 
 use crate::config::{Config, DataSource, ModelOrigin, TokenizerChoice};
 use crate::context::Context;
-use crate::prepare::prepare;
+use crate::prepare::classes::{Classes, labels};
+use crate::prepare::{objective, prepare};
 use crate::subject::{Place, device};
 
 /// Sequences of a batch of a model that belongs to no run.
@@ -138,12 +141,23 @@ fn on_other_data(
 ) -> Result<Subject> {
     let folder = place.load(context)?;
     let tokenizer = place.tokenizer()?;
+    let classes = Classes::of(&folder.config);
     let spec = folder.config.spec;
     let documents = config.as_ref().map(|config| config.data.documents.clone());
     let (source, part, rows) = rows(data, wanted, documents.unwrap_or(Documents::Whole), context)?;
     let tokens = Tokens::of_rows(&rows, tokenizer.as_ref(), context.threads)?;
     tokens.check_vocabulary(spec.vocab_size())?;
-    let loader = Loader::new(Arc::new(tokens), loader_spec(config.as_ref(), &spec))?;
+    let column = config.as_ref();
+    let column = column.and_then(|config| config.data.label_column.as_deref());
+    let objective = match &classes {
+        Some(classes) => classes.objective(&rows, &labels(&rows, column)?)?,
+        None => objective(&spec, tokenizer.as_ref(), config.as_ref(), Redraw::Never)?,
+    };
+    let mut how = loader_spec(config.as_ref(), &spec);
+    if classes.is_some() {
+        how.layout = Layout::OnePerRow;
+    }
+    let loader = Loader::with_objective(Arc::new(tokens), how, objective)?;
     Ok(Subject {
         spec,
         weights: folder.weights,

@@ -101,11 +101,11 @@ fn continuation(prompt: &str, done: Written) -> Continuation {
 
 /// Ids that end a text: those of the model and that of the tokenizer.
 fn eos_ids(spec: &Spec, tokenizer: &dyn Tokenizer) -> Vec<u32> {
-    let own: &[u32] = match spec {
-        Spec::Custom(_) => &[],
-        Spec::Gpt2(spec) => &spec.eos_ids,
-        Spec::Llama(spec) => &spec.eos_ids,
-    };
-    let all: BTreeSet<u32> = own.iter().copied().chain(tokenizer.eos_id()).collect();
+    let all: BTreeSet<u32> = spec
+        .eos_ids()
+        .iter()
+        .copied()
+        .chain(tokenizer.eos_id())
+        .collect();
     all.into_iter().collect()
 }

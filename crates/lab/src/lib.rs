@@ -33,6 +33,7 @@
 pub mod bench;
 pub mod cli;
 pub mod config;
+pub mod contacts;
 pub mod context;
 pub mod describe;
 pub mod evaluate;
@@ -50,4 +51,4 @@ pub mod train;
 
 pub use model::{Forward, Info, Model, StepReport};
 pub use tenon_eval::{Generated, Sampling};
-pub use tenon_models::spec::{CustomSpec, Gpt2Spec, LlamaSpec, Spec};
+pub use tenon_models::spec::{CustomSpec, DecoderSpec, Gpt2Spec, Spec};

@@ -14,8 +14,8 @@ use tenon_engine::{DType, Executor, Extent, Kernels, LossSum, PlanOptions, Recom
 use tenon_eval::{Flow, Generated, Generator, Sampling};
 use tenon_kernels::Isa;
 use tenon_models::checkpoint::Dtype as StoredType;
-use tenon_models::folder;
-use tenon_models::hub::HubConfig;
+use tenon_models::folder::{self, Extra};
+use tenon_models::hub::{HubConfig, Naming};
 use tenon_models::net::{Logits, LossOptions, Outputs, feed};
 use tenon_models::spec::Spec;
 use tenon_models::weights::Weights;
@@ -35,6 +35,8 @@ const SHOWING: usize = 1;
 /// with the largest batch so far.
 pub struct Model {
     hub: HubConfig,
+    /// Tensors of the folder that are no parameters.
+    extras: Vec<Extra>,
     tokenizer: Option<Arc<dyn Tokenizer>>,
     exec: Executor,
     room: Room,
@@ -92,9 +94,10 @@ impl Model {
     /// A fresh f32 model; equal seeds give equal parameters.
     ///
     /// # Errors
-    /// `Data` for sizes that make no model.
+    /// `Data` for sizes that make no model, and for a head that tells classes.
     pub fn new(spec: Spec, seed: u64) -> Result<Model> {
         spec.validate()?;
+        spec.expect_tokens("this interface")?;
         let graph = spec.with_rotary_positions(1).graph(&Outputs::judging());
         let weights = Weights::init(&graph, DType::F32, seed);
         Ok(Model::of(
@@ -108,14 +111,23 @@ impl Model {
     /// type of the checkpoint, at least f32.
     ///
     /// # Errors
-    /// `Data` for a folder that holds no model or files that lie, `Io`.
+    /// `Data` for a folder without a model, files that lie, or a model that tells classes; `Io`.
     pub fn load(path: &Path) -> Result<Model> {
         let folder = folder::load(&RealDisk, path)?;
+        folder.config.spec.expect_tokens("this interface")?;
         let tokenizer = match folder.tokenizer_files.is_empty() {
             true => None,
             false => Some(Arc::from(vocab::load(&folder.path)?)),
         };
-        Ok(Model::of(folder.config, &folder.weights, tokenizer))
+        let extras = folder.unchanging();
+        let hub = HubConfig {
+            naming: Naming::Hub,
+            ..folder.config
+        };
+        Ok(Model {
+            extras,
+            ..Model::of(hub, &folder.weights, tokenizer)
+        })
     }
 
     fn of(hub: HubConfig, weights: &Weights, tokenizer: Option<Arc<dyn Tokenizer>>) -> Model {
@@ -127,6 +139,7 @@ impl Model {
         Model {
             exec: executor(&hub.spec, weights, room),
             hub,
+            extras: Vec::new(),
             tokenizer,
             room,
         }
@@ -164,8 +177,9 @@ impl Model {
         Ok(self.show(&batch).0)
     }
 
-    /// Logits and loss. A token's label is that of its place: the token before it predicts it,
-    /// −100 is not counted, and the first label of a sequence is nobody's to predict.
+    /// Logits and loss. A token's label is that of its place, and −100 is not counted: the token
+    /// before it predicts it, and the first label of a sequence is nobody's to predict; in a model
+    /// of masked tokens each token predicts its own.
     ///
     /// # Errors
     /// As [`Model::forward`]; `Data` for labels of another shape or outside the vocabulary, or when
@@ -287,7 +301,7 @@ impl Model {
     /// `Io`.
     pub fn save(&mut self, folder: &Path) -> Result<()> {
         let weights = self.weights();
-        folder::save(&RealDisk, folder, &self.hub, &weights)?;
+        folder::save_from(&RealDisk, folder, &self.hub, &mut &weights, &self.extras)?;
         match &self.tokenizer {
             Some(tokenizer) => tokenizer.save(&RealDisk, folder),
             None => Ok(()),

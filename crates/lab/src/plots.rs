@@ -1,10 +1,13 @@
-//! Curves of a run as PNG and SVG files: loss, learning rate, norm of the gradient.
+//! Curves of a run as PNG and SVG files: loss, learning rate, norm of the gradient. Maps of
+//! probabilities as PNG.
 //!
 //! Colours are those of Okabe and Ito's palette, which stay apart for colour-blind readers; no
 //! meaning hangs on colour alone, since validation also has markers and references are dashed.
 
+mod canvas;
 pub mod curve;
 mod figure;
+pub mod heat_map;
 
 use std::path::{Path, PathBuf};
 

@@ -1,25 +1,32 @@
 //! From a configuration to everything that a run works with: tokenizer, batches, model.
 
+pub(crate) mod classes;
+mod loaders;
+
+pub(crate) use loaders::objective;
+
+use classes::Classified;
+use loaders::loaders;
 use std::num::NonZeroUsize;
-use std::path::Path;
 use std::sync::Arc;
 
 use tenon_base::diag::shown;
 use tenon_base::files::Disk;
 use tenon_base::knobs::Environment;
 use tenon_base::{Error, Result, hash};
-use tenon_data::batch::{Facts, LoaderSpec, Order, Partial};
+use tenon_data::batch::{Facts, Redraw};
 use tenon_data::source::{self, Documents, ReadOptions, Rows};
 use tenon_data::split::{self, TrainValidation};
 use tenon_data::{Loader, Tokenizer, Tokens, vocab};
 use tenon_engine::{DType, Executor};
 use tenon_models::checkpoint::Dtype as StoredType;
-use tenon_models::folder::{self, Folder};
-use tenon_models::hub::HubConfig;
-use tenon_models::spec::Spec;
+use tenon_models::folder::{self, Extra, Folder};
+use tenon_models::hub::{HubConfig, Naming};
+use tenon_models::spec::{Objective as Learned, Spec};
 use tenon_models::weights::{self, Weights};
 
 use crate::config::{Config, DataConfig, DataSource, Dtype, ModelOrigin, TextLayout};
+use crate::subject::starting_folder;
 
 /// A run that could start.
 pub struct Prepared {
@@ -27,6 +34,9 @@ pub struct Prepared {
     pub config: Config,
     /// The model.
     pub hub: HubConfig,
+    /// Tensors of the model that training starts from which are no parameters, such as a head for
+    /// another task.
+    pub extras: Vec<Extra>,
     /// The tokenizer.
     pub tokenizer: Arc<dyn Tokenizer>,
     /// Training batches, at their start.
@@ -46,7 +56,7 @@ pub struct Prepared {
 pub struct DataFacts {
     /// Where it came from.
     pub source: String,
-    /// SHA-256 of the texts of both splits, in their order.
+    /// SHA-256 of the texts of both splits, in their order, and of their labels.
     pub sha256: String,
     /// The tokenizer's name and size.
     pub tokenizer: String,
@@ -113,25 +123,25 @@ pub fn prepare(
     disk: &dyn Disk,
     threads: NonZeroUsize,
 ) -> Result<Prepared> {
-    let base = match &config.model.origin {
-        ModelOrigin::From(name) => Some(starting_model(disk, name)?),
+    let mut base = match &config.model.origin {
+        ModelOrigin::From(name) => {
+            let path = starting_folder(disk, environment, name)?;
+            Some(folder::load(disk, &path)?)
+        }
         ModelOrigin::Fresh(_) => None,
     };
     let (source, rows, entropy) = rows(&config, environment)?;
     let tokenizer = tokenizer(&config.data, &rows, base.as_ref())?;
-    check_prompts(&config, tokenizer.as_ref())?;
     let spec = match (&base, config.model.architecture()) {
         (Some(base), _) => base.config.spec.clone(),
         (None, Some(architecture)) => architecture.spec(tokenizer.as_ref())?,
         (None, None) => unreachable!("a model is fresh or comes from a folder"),
     };
+    let classified = Classified::read(&config, &rows, base.as_ref())?;
+    let (spec, new_head) = classes::settle(classified.as_ref(), spec, &mut base, &config)?;
     config.settle(&spec)?;
-    let train = rows.train.texts().map(|text| ("train", text.as_bytes()));
-    let validation = rows
-        .validation
-        .texts()
-        .map(|text| ("validation", text.as_bytes()));
-    let sha256 = hash::sha256_parts(train.chain(validation));
+    check_prompts(&config, &spec, tokenizer.as_ref())?;
+    let sha256 = texts_hash(&rows, classified.as_ref());
     let tokens = |rows: &Rows| -> Result<Arc<Tokens>> {
         let tokens = Tokens::of_rows(rows, tokenizer.as_ref(), threads)?;
         tokens.check_vocabulary(spec.vocab_size())?;
@@ -143,8 +153,15 @@ pub fn prepare(
         nats / targets as f64
     });
     let given = train_tokens.facts();
-    let (train, validation) = loaders(&config, &spec, train_tokens, validation_tokens)?;
-    let notes = check_use(&config, given, &train)?;
+    let tokens = (train_tokens, validation_tokens);
+    let of = |redraw| objective(&spec, tokenizer.as_ref(), Some(&config), redraw);
+    let objectives = match &classified {
+        Some(classified) => classified.objectives.clone(),
+        None => [of(Redraw::EachEpoch)?, of(Redraw::Never)?],
+    };
+    let (train, validation) = loaders(&config, &spec, objectives, tokens)?;
+    let mut notes = check_use(&config, given, &train)?;
+    notes.extend(new_head);
     let dtype = float(config.model.dtype);
     let facts = DataFacts {
         source,
@@ -154,14 +171,25 @@ pub fn prepare(
         validation: validation.facts(),
         loss_floor,
     };
-    let (base, weights) = match base {
-        Some(base) => (Some(base.config), Some(converted(base.weights, dtype))),
-        None => (None, None),
+    let (base, weights, extras) = match base {
+        Some(base) => {
+            let extras = base.unchanging();
+            (
+                Some(base.config),
+                Some(converted(base.weights, dtype)),
+                extras,
+            )
+        }
+        None => (None, None, Vec::new()),
     };
-    let hub = hub_config(base, spec, dtype)?;
+    let mut hub = hub_config(base, spec, dtype)?;
+    if let Some(classified) = &classified {
+        classified.classes.name_in(&mut hub);
+    }
     Ok(Prepared {
         config,
         hub,
+        extras,
         tokenizer,
         train,
         validation,
@@ -169,6 +197,15 @@ pub fn prepare(
         facts,
         notes,
     })
+}
+
+/// SHA-256 of the texts of both splits.
+fn texts_hash(rows: &TrainValidation, classified: Option<&Classified>) -> String {
+    let train = rows.train.texts().map(|text| ("train", text.as_bytes()));
+    let validation = rows.validation.texts();
+    let validation = validation.map(|text| ("validation", text.as_bytes()));
+    let labels = classified.into_iter().flat_map(Classified::parts);
+    hash::sha256_parts(train.chain(validation).chain(labels))
 }
 
 fn hub_config(base: Option<HubConfig>, spec: Spec, dtype: DType) -> Result<HubConfig> {
@@ -179,6 +216,7 @@ fn hub_config(base: Option<HubConfig>, spec: Spec, dtype: DType) -> Result<HubCo
     match base {
         Some(base) => Ok(HubConfig {
             dtype: Some(stored),
+            naming: Naming::Hub,
             ..base
         }),
         None => HubConfig::new(spec, stored),
@@ -198,16 +236,6 @@ fn converted(weights: Weights, dtype: DType) -> Weights {
         dtype,
         tensors: tensors.collect(),
     }
-}
-
-fn starting_model(disk: &dyn Disk, name: &str) -> Result<Folder> {
-    let path = Path::new(name);
-    if !disk.exists(path)? {
-        let message = format!("there is no model at `{name}`");
-        let hint = "name a folder with `config.json` and `model.safetensors`, or a run's folder";
-        return Err(Error::usage(message).at("model.from").hint(hint));
-    }
-    folder::load(disk, path)
 }
 
 /// Rows of both splits, where they came from, and the entropy of the built-in corpus in nats.
@@ -280,7 +308,16 @@ fn check_use(config: &Config, given: Facts, train: &Loader) -> Result<Vec<String
 
 /// Prompts are written with at the end of a run; one that cannot be written with is refused at its
 /// start.
-fn check_prompts(config: &Config, tokenizer: &dyn Tokenizer) -> Result<()> {
+fn check_prompts(config: &Config, spec: &Spec, tokenizer: &dyn Tokenizer) -> Result<()> {
+    let prompts = &config.evaluation.generation_prompts;
+    if spec.objective() != Learned::Causal && !prompts.is_empty() {
+        let message = format!(
+            "a model of the family `{}` does not continue texts",
+            spec.family()
+        );
+        let error = Error::usage(message).at("evaluation.generation_prompts");
+        return Err(error.hint("remove the prompts"));
+    }
     for prompt in &config.evaluation.generation_prompts {
         tokenizer.encode(prompt).map_err(|e| {
             Error::usage(format!("the prompt `{}`: {}", shown(prompt), e.message()))
@@ -308,42 +345,4 @@ fn tokenizer(
         (None, None) => unreachable!("the resolver asks for a model's tokenizer only with a model"),
     };
     Ok(Arc::from(built))
-}
-
-fn loaders(
-    config: &Config,
-    spec: &Spec,
-    train: Arc<Tokens>,
-    validation: Arc<Tokens>,
-) -> Result<(Loader, Loader)> {
-    let data = &config.data;
-    let length_max = data.max_length.unwrap_or(spec.context_len());
-    let batch_size = config.training.batch_size;
-    let order = match data.shuffle {
-        true => Order::Shuffled {
-            seed: config.training.seed,
-        },
-        false => Order::InOrder,
-    };
-    let partial = Partial::Keep;
-    let layout = data.training_layout();
-    let train = Loader::new(
-        train,
-        LoaderSpec {
-            layout,
-            length_max,
-            batch_size,
-            order,
-            partial,
-        },
-    )?;
-    let (layout, order) = (data.validation_layout(), Order::InOrder);
-    let spec = LoaderSpec {
-        layout,
-        length_max,
-        batch_size,
-        order,
-        partial,
-    };
-    Ok((train, Loader::new(validation, spec)?))
 }

@@ -1,5 +1,9 @@
-//! The progress of a long run on stderr: a line that renews itself on a terminal, or a line every
-//! so many steps in a file.
+//! The progress of a long run or download on stderr: a line that renews itself on a terminal, or a
+//! line every so many steps in a file.
+
+mod counter;
+
+pub use counter::Counter;
 
 use std::time::Duration;
 
@@ -83,7 +87,7 @@ pub struct Progress<'c> {
 impl<'c> Progress<'c> {
     /// Progress of a run of `steps` steps; away from a terminal, a line every `log_every` of them.
     pub fn new(context: &'c Context, steps: u64, log_every: u64) -> Progress<'c> {
-        let bar = context.stderr_is_terminal.then(|| bar(steps));
+        let bar = context.stderr_is_terminal.then(|| bar(Some(steps)));
         Progress {
             context,
             bar,
@@ -117,9 +121,92 @@ impl<'c> Progress<'c> {
     }
 }
 
-fn bar(steps: u64) -> ProgressBar {
+/// Tells the progress of a download on stderr.
+pub struct Transfer<'c> {
+    context: &'c Context,
+    bar: Option<ProgressBar>,
+    /// Bytes of the files that are complete.
+    complete: u64,
+    /// When the content that grows began to, and at how many bytes.
+    since: Option<(Duration, u64)>,
+}
+
+impl<'c> Transfer<'c> {
+    /// Nothing is known yet; away from a terminal only whole lines are said.
+    pub fn new(context: &'c Context) -> Transfer<'c> {
+        Transfer {
+            context,
+            bar: context.stderr_is_terminal.then(|| bar(None)),
+            complete: 0,
+            since: None,
+        }
+    }
+
+    /// So many bytes are to come, where that is known.
+    pub fn expect(&self, bytes: Option<u64>) {
+        if let (Some(bar), Some(bytes)) = (&self.bar, bytes) {
+            bar.set_length(bytes);
+        }
+    }
+
+    /// So much of a file is there.
+    pub fn within(&mut self, name: &str, done: u64, bytes: u64) {
+        let now = self.context.clock.elapsed();
+        let (start, from) = *self.since.get_or_insert((now, done));
+        if let Some(bar) = &self.bar {
+            bar.set_position(self.complete + done);
+            bar.set_message(transfer_line(
+                name,
+                done,
+                bytes,
+                done.saturating_sub(from),
+                now - start,
+            ));
+        }
+    }
+
+    /// A file of so many bytes is complete.
+    pub fn done(&mut self, bytes: u64) {
+        self.complete += bytes;
+        self.since = None;
+        if let Some(bar) = &self.bar {
+            bar.set_position(self.complete);
+        }
+    }
+
+    /// Says a line of its own, above the line that renews itself.
+    pub fn say(&self, line: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| self.context.say(line)),
+            None => self.context.say(line),
+        }
+    }
+
+    /// Takes the line that renews itself away.
+    pub fn finish(self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// One line without its end: how much of a file is there, and how fast `came` bytes came.
+fn transfer_line(name: &str, done: u64, bytes: u64, came: u64, elapsed: Duration) -> String {
+    let mut line = format!("{name}  {} of {}", units::bytes(done), units::bytes(bytes));
+    let pace = came as f64 / elapsed.as_secs_f64();
+    if pace.is_finite() && pace > 0.0 {
+        line += &format!("  {}/s", units::bytes(pace as u64));
+        let left = Duration::try_from_secs_f64(bytes.saturating_sub(done) as f64 / pace);
+        if let Some(left) = left.ok().filter(|left| !left.is_zero()) {
+            line += &format!("  {} left", units::duration(left));
+        }
+    }
+    line
+}
+
+fn bar(length: Option<u64>) -> ProgressBar {
     let target = ProgressDrawTarget::stderr();
-    let bar = ProgressBar::with_draw_target(Some(steps), target);
+    let bar = ProgressBar::with_draw_target(length, target);
     let style = ProgressStyle::with_template("{bar:24} {msg}");
     bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
@@ -194,6 +281,22 @@ mod tests {
         };
         assert_eq!(huge.left(), None);
         assert!(!huge.line().contains("left"));
+    }
+
+    #[test]
+    fn a_download_says_how_much_how_fast_and_how_long() {
+        let line = |done, came, seconds| {
+            transfer_line("a.bin", done, 8 << 20, came, Duration::from_secs(seconds))
+        };
+        assert_eq!(line(0, 0, 0), "a.bin  0 B of 8.00 MiB");
+        assert_eq!(
+            line(4 << 20, 2 << 20, 2),
+            "a.bin  4.00 MiB of 8.00 MiB  1.00 MiB/s  4.0 s left"
+        );
+        assert_eq!(
+            line(8 << 20, 1 << 20, 1),
+            "a.bin  8.00 MiB of 8.00 MiB  1.00 MiB/s"
+        );
     }
 
     #[derive(Clone, Default)]

@@ -1,10 +1,13 @@
-//! The model that a command is about: a hub folder, a run, a checkpoint, or a run by its name.
+//! The model that a command is about: a hub folder, a run, a checkpoint, a run by its name, or a
+//! repository that was loaded from the model hub.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tenon_base::files::Disk;
+use tenon_base::knobs::Environment;
 use tenon_base::{Error, Result, suggest};
+use tenon_data::hub::{self, Repo};
 use tenon_data::{Tokenizer, vocab};
 use tenon_engine::Kernels;
 use tenon_engine::cpu::Cpu;
@@ -30,17 +33,21 @@ pub struct Place {
     pub run: Option<PathBuf>,
 }
 
-/// Finds the model that `name` means: a path, or the name of a run under `runs`. Of a run that has
-/// not ended, it is the newest checkpoint.
+/// Finds the model that `name` means: a path, the name of a run under `runs`, or the `ORG/NAME` of
+/// a repository that was loaded before. Of a run that has not ended, it is the newest checkpoint.
 ///
 /// # Errors
-/// `Data` when there is none, with the nearest run's name; `Io`.
-pub fn find(disk: &dyn Disk, runs: &Path, name: &Path) -> Result<Place> {
+/// `Data` when there is none, with the nearest run's name or the command that loads it; `Io`.
+pub fn find(context: &Context, runs: &Path, name: &Path) -> Result<Place> {
+    let disk = context.disk.as_ref();
     let under_runs = runs.join(name);
     let path = match disk.exists(name)? {
         true => name.to_owned(),
         false if disk.exists(&under_runs)? => under_runs,
-        false => return Err(missing(disk, runs, name)),
+        false => match fetched(disk, &context.environment, name)? {
+            Some(snapshot) => snapshot,
+            None => return Err(missing(disk, runs, name)),
+        },
     };
     for folder in [path.clone(), path.join(folder::MODEL_FOLDER)] {
         if disk.exists(&folder.join(CONFIG_FILE))? {
@@ -52,6 +59,44 @@ pub fn find(disk: &dyn Disk, runs: &Path, name: &Path) -> Result<Place> {
         // Says what is missing in the folder.
         None => place(disk, folder::resolve(disk, &path)?),
     }
+}
+
+/// The folder that `model.from` names: a path, or the `ORG/NAME` of a repository that was loaded
+/// before.
+///
+/// # Errors
+/// `Usage` when there is neither, with the command that loads it; `Io`.
+pub fn starting_folder(disk: &dyn Disk, environment: &Environment, name: &str) -> Result<PathBuf> {
+    let path = Path::new(name);
+    if disk.exists(path)? {
+        return Ok(path.to_owned());
+    }
+    fetched(disk, environment, path)?.ok_or_else(|| {
+        let message = format!("there is no model at `{name}`");
+        let folder = "name a folder with `config.json` and `model.safetensors`, or a run's folder";
+        Error::usage(message)
+            .at("model.from")
+            .hint(match hub_name(path) {
+                Some(_) => format!("{folder}, or run `tenon fetch hub {name}`"),
+                None => folder.to_owned(),
+            })
+    })
+}
+
+/// The snapshot in the model hub's cache that a name means; `None` when there is none.
+fn fetched(disk: &dyn Disk, environment: &Environment, name: &Path) -> Result<Option<PathBuf>> {
+    match (hub_name(name), &environment.hub_cache) {
+        (Some((repo, revision)), Some(cache)) => hub::find_snapshot(disk, cache, &repo, &revision),
+        _ => Ok(None),
+    }
+}
+
+/// The repository and revision that a name may mean; `None` for a name of another form, and for one
+/// that begins with a folder that is there: then it is a path.
+fn hub_name(name: &Path) -> Option<(Repo, String)> {
+    let is_path = name.parent().is_some_and(Path::is_dir);
+    let text = name.to_str().filter(|_| !is_path)?;
+    Repo::of_model_name(text)
 }
 
 fn place(disk: &dyn Disk, model: PathBuf) -> Result<Place> {
@@ -96,9 +141,10 @@ fn missing(disk: &dyn Disk, runs: &Path, name: &Path) -> Error {
         .filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()))
         .collect();
     let near = suggest::nearest(&name.to_string_lossy(), names.iter().map(String::as_str));
-    Error::data(message).hint(match near {
-        Some(near) => format!("did you mean the run `{near}`?"),
-        None => format!(
+    Error::data(message).hint(match (near, hub_name(name)) {
+        (Some(near), _) => format!("did you mean the run `{near}`?"),
+        (None, Some(_)) => format!("if it is a model of the hub, run `tenon fetch hub {shown}`"),
+        (None, None) => format!(
             "name a folder with `{CONFIG_FILE}` and `model.safetensors`, or a run in `{}`",
             runs.display()
         ),
@@ -124,7 +170,7 @@ impl Place {
     /// As [`folder::load`].
     pub fn load(&self, context: &Context) -> Result<Folder> {
         let folder = folder::load(context.disk.as_ref(), &self.model)?;
-        for note in notes(&folder.dropped, &folder.widened) {
+        for note in notes(&folder.left_out(), &folder.widened) {
             context.say(&note);
         }
         Ok(folder)
@@ -140,7 +186,7 @@ impl Place {
             let shown = self.model.display();
             return Err(
                 Error::data(format!("the model in `{shown}` has no tokenizer")).hint(
-                    "put `tokenizer.json`, or `vocab.json` and `merges.txt`, into the folder",
+                    "put `tokenizer.json`, `vocab.txt`, or `vocab.json` with `merges.txt`, there",
                 ),
             );
         }

@@ -108,6 +108,7 @@ pub fn run(args: &TrainArgs, context: &Context) -> Result<Outcome> {
     context.catch_interrupts()?;
     let store = HubStore {
         hub: prepared.hub.clone(),
+        extras: prepared.extras.clone(),
         tokenizer: prepared.tokenizer.clone(),
     };
     let mut recorder = Recorder::open(&prepared, &folder, &start, args, context)?;

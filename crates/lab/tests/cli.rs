@@ -52,11 +52,12 @@ fn json(args: &[&str]) -> (Value, i32) {
     (document.unwrap_or_else(|e| panic!("{args:?}: {e}")), code)
 }
 
-const COMMANDS: [&[&str]; 19] = [
+const COMMANDS: [&[&str]; 22] = [
     &["train"],
     &["eval"],
     &["generate"],
     &["predict"],
+    &["contacts"],
     &["inspect"],
     &["gradcheck"],
     &["bench"],
@@ -64,6 +65,8 @@ const COMMANDS: [&[&str]; 19] = [
     &["bench", "forward"],
     &["bench", "generate"],
     &["bench", "kernels"],
+    &["fetch"],
+    &["fetch", "hub"],
     &["runs"],
     &["runs", "ls"],
     &["runs", "show"],

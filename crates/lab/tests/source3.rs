@@ -2,6 +2,8 @@
 //! checkpoints of a small f32 model (vocabulary 100, context 32, 2 blocks, 2 heads, width 32,
 //! feed-forward width 64).
 
+use std::path::Path;
+
 use tenon::{CustomSpec, Model, Sampling, Spec, StepReport};
 use tenon_base::files::RealDisk;
 use tenon_base::rng::{Key, Stream};
@@ -271,4 +273,22 @@ fn batches_that_make_no_sense_are_refused_and_change_nothing() {
         d_ffn: 1,
     };
     assert!(Model::new(Spec::Custom(impossible), 0).is_err());
+}
+
+/// The loss of a masked model is that of each counted label at its own place.
+#[test]
+fn a_masked_model_is_judged_at_the_masks() {
+    let golden =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/tests/goldens/esm2_small/model");
+    let mut model = Model::load(&golden).unwrap();
+    let (ids, v) = (vec![vec![0u32, 5, 6, 7, 2]], model.info().vocab_size);
+    let labels = vec![vec![-100, 5, -100, 9, -100]];
+    let shown = model.forward_with_labels(&ids, &labels).unwrap();
+    let nll = |place: usize, label: usize| {
+        let row = &shown.logits[place * v..][..v];
+        let top = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        top + row.iter().map(|x| (x - top).exp()).sum::<f64>().ln() - row[label]
+    };
+    let expected = (nll(1, 5) + nll(3, 9)) / 2.0;
+    assert!((shown.loss.unwrap() - expected).abs() < 1e-5 * expected);
 }

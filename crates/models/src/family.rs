@@ -3,13 +3,21 @@
 //! To add one: a file here, a spec, a reader of its `config.json`, a golden and the mutants it must
 //! notice.
 
+mod amplify;
+mod bert;
 mod custom;
+mod decoder;
+mod encoder;
+mod encodon;
+mod esm;
 mod gpt2;
-mod llama;
+mod names;
 
-use crate::checkpoint::mapping::Table;
+use crate::checkpoint::mapping::{Counts, Mapping, Table};
+use crate::hub::Naming;
 use crate::net::Outputs;
-use crate::spec::Spec;
+use crate::spec::{EncoderSpec, Objective, Rope, Spec};
+use tenon_base::{Error, Result};
 use tenon_engine::Graph;
 
 impl Spec {
@@ -18,16 +26,74 @@ impl Spec {
         match self {
             Spec::Custom(spec) => custom::graph(spec, outputs),
             Spec::Gpt2(spec) => gpt2::graph(spec, outputs),
-            Spec::Llama(spec) => llama::graph(spec, outputs),
+            Spec::Decoder(spec) => decoder::graph(spec, outputs),
+            Spec::Encoder(spec) => encoder::graph(spec, outputs),
         }
     }
 
-    /// The names of its tensors in hub checkpoints.
-    pub fn table(&self) -> &'static Table {
+    /// The names of its tensors in checkpoints of the family's reference.
+    pub fn mapping(&self) -> Mapping {
+        Mapping {
+            table: self.table(),
+            counts: self.counts(),
+        }
+    }
+
+    /// The names of its tensors in checkpoints of either kind.
+    ///
+    /// # Errors
+    /// `Data` when the family has no fused layers.
+    pub fn mapping_of(&self, naming: Naming) -> Result<Mapping> {
+        let Naming::Fused { padded_vocab } = naming else {
+            return Ok(self.mapping());
+        };
+        if let Some(rows) = padded_vocab
+            && rows < self.vocab_size()
+        {
+            let v = self.vocab_size();
+            return Err(Error::data(format!(
+                "{rows} padded rows for a vocabulary of {v}"
+            )));
+        }
+        let table = match self {
+            Spec::Decoder(spec) => Some(spec.family.fused_table()),
+            Spec::Encoder(spec) => spec.fused_table(),
+            Spec::Custom(_) | Spec::Gpt2(_) => None,
+        };
+        let table = table.ok_or_else(|| {
+            let name = self.family();
+            let head = match self.objective() {
+                Objective::Causal | Objective::Masked => "",
+                Objective::Sequence { .. } | Objective::Token { .. } => " with a head for classes",
+            };
+            Error::data(format!("`{name}`{head} has no layout of fused layers"))
+        })?;
+        let counts = Counts {
+            padded_vocab,
+            ..self.counts()
+        };
+        Ok(Mapping { table, counts })
+    }
+
+    fn counts(&self) -> Counts {
+        let (heads, kv_heads) = match self {
+            Spec::Decoder(spec) => (spec.n_heads, spec.n_kv_heads),
+            Spec::Encoder(spec) => (spec.n_heads, spec.n_heads),
+            Spec::Custom(_) | Spec::Gpt2(_) => return Counts::default(),
+        };
+        Counts {
+            heads,
+            kv_heads,
+            padded_vocab: None,
+        }
+    }
+
+    fn table(&self) -> &'static Table {
         match self {
             Spec::Custom(_) => &custom::TABLE,
             Spec::Gpt2(_) => &gpt2::TABLE,
-            Spec::Llama(_) => &llama::TABLE,
+            Spec::Decoder(spec) => spec.family.table(),
+            Spec::Encoder(spec) => spec.table(),
         }
     }
 
@@ -36,7 +102,16 @@ impl Spec {
         match self {
             Spec::Custom(_) => "custom",
             Spec::Gpt2(_) => "gpt2",
-            Spec::Llama(_) => "llama",
+            Spec::Decoder(spec) => spec.family.name(),
+            Spec::Encoder(spec) => spec.family.name(),
         }
     }
+}
+
+/// Radians a position for each pair of a head.
+fn frequencies(spec: &EncoderSpec) -> Vec<f64> {
+    let theta = spec.rope_theta();
+    theta.map_or_else(Vec::new, |theta| {
+        Rope::plain(theta).frequencies(spec.head_dim())
+    })
 }

@@ -1,6 +1,9 @@
-//! A model on disk: a hub folder (`config.json`, safetensors, tokenizer files), or a run that holds
+//! A model on disk: a hub folder (`config.json`, weights, tokenizer files), or a run that holds
 //! one.
 
+mod head;
+
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,9 +12,9 @@ use tenon_base::files::Disk;
 use tenon_base::{Error, Result};
 use tenon_engine::DType;
 
-use crate::checkpoint::mapping::{Fill, Plan, Target};
-use crate::checkpoint::{self, Checkpoint, Dtype, Order, SINGLE_FILE, Slot, TensorView};
-use crate::hub::{CONFIG_FILE, HubConfig};
+use crate::checkpoint::mapping::{Fill, HubTensor, Mapping, Pad, Plan, Target};
+use crate::checkpoint::{self, Bytes, Checkpoint, Dtype, Order, SINGLE_FILE, Slot, TensorView};
+use crate::hub::{CONFIG_FILE, HubConfig, Naming};
 use crate::net::Outputs;
 use crate::spec::Spec;
 use crate::weights::{Source, Weight, Weights, encode};
@@ -22,6 +25,7 @@ pub const MODEL_FOLDER: &str = "model";
 /// Files that make up a tokenizer, in any of the forms that hubs have.
 pub const TOKENIZER_FILES: &[&str] = &[
     "added_tokens.json",
+    "gene_medians.json",
     "merges.txt",
     "special_tokens_map.json",
     "tokenizer.json",
@@ -30,6 +34,21 @@ pub const TOKENIZER_FILES: &[&str] = &[
     "vocab.json",
     "vocab.txt",
 ];
+
+/// A tensor of a checkpoint that is no parameter; kept so that it can be given back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Extra {
+    /// Its name.
+    pub name: String,
+    /// The type of its elements.
+    pub dtype: Dtype,
+    /// Outermost dimension first.
+    pub shape: Vec<usize>,
+    /// Little-endian, row by row.
+    pub bytes: Bytes,
+    /// Whether it repeats a parameter, and is stale when that changes.
+    pub is_copy: bool,
+}
 
 /// A model that was read.
 #[derive(Clone, Debug)]
@@ -43,11 +62,35 @@ pub struct Folder {
     /// What `{prefix}` stood for in the checkpoint's names.
     pub prefix: &'static str,
     /// Tensors that were left out under the family's allowed drops; to be reported.
-    pub dropped: Vec<String>,
+    pub dropped: Vec<Extra>,
+    /// What a file of PyTorch holds beside tensors; to be reported.
+    pub skipped: Vec<String>,
     /// How many tensors were widened from each type; to be reported.
     pub widened: BTreeMap<String, usize>,
     /// The tokenizer files that are there.
     pub tokenizer_files: Vec<PathBuf>,
+}
+
+impl Folder {
+    /// Tensors that are no parameters and stay as they are when parameters change; those of the
+    /// reference's checkpoints alone.
+    pub fn unchanging(&self) -> Vec<Extra> {
+        let mut kept = self.dropped.clone();
+        kept.retain(|extra| self.config.naming == Naming::Hub && !extra.is_copy);
+        kept
+    }
+
+    /// Names of all that its checkpoint holds beside parameters.
+    pub fn left_out(&self) -> Vec<String> {
+        let dropped = self.dropped.iter().map(|extra| extra.name.clone());
+        dropped.chain(self.skipped.iter().cloned()).collect()
+    }
+
+    /// The names of its tensors.
+    pub fn mapping(&self) -> Mapping {
+        let mapping = self.config.spec.mapping_of(self.config.naming);
+        mapping.unwrap_or_else(|_| self.config.spec.mapping())
+    }
 }
 
 /// Finds the hub folder that `path` names: itself, or the `model` folder of a run or checkpoint.
@@ -79,7 +122,10 @@ pub fn load(disk: &dyn Disk, path: &Path) -> Result<Folder> {
     let at = |error: Error| error.at(path.display().to_string());
     let sources: Vec<TensorView<'_>> = checkpoint.tensors().collect();
     let targets = parameters(&config.spec);
-    let plan = config.spec.table().plan(&sources, &targets).map_err(at)?;
+    let naming = detect(&config, &sources);
+    let config = HubConfig { naming, ..config };
+    let mapping = config.spec.mapping_of(naming).map_err(at)?;
+    let plan = mapping.plan(&sources, &targets).map_err(at)?;
     let (weights, widened) = read_weights(&checkpoint, &plan, &targets).map_err(at)?;
     let files = TOKENIZER_FILES.iter().map(|name| path.join(name));
     let mut tokenizer_files = Vec::new();
@@ -93,10 +139,45 @@ pub fn load(disk: &dyn Disk, path: &Path) -> Result<Folder> {
         config,
         weights,
         prefix: plan.prefix,
-        dropped: plan.dropped,
+        dropped: extras(&checkpoint, &plan, mapping)?,
+        skipped: checkpoint.skipped().map(str::to_owned).collect(),
         widened,
         tokenizer_files,
     })
+}
+
+/// Which names a checkpoint has: those that more of its tensors have, and what its configuration
+/// says when both suit as well.
+pub(crate) fn detect(config: &HubConfig, sources: &[TensorView<'_>]) -> Naming {
+    let padded_vocab = match config.naming {
+        Naming::Fused { padded_vocab } => padded_vocab,
+        Naming::Hub => None,
+    };
+    let fused = Naming::Fused { padded_vocab };
+    let n_named = |naming| {
+        let mapping = config.spec.mapping_of(naming);
+        mapping.map_or(0, |mapping| mapping.n_named(sources))
+    };
+    match n_named(Naming::Hub).cmp(&n_named(fused)) {
+        Ordering::Greater => Naming::Hub,
+        Ordering::Less => fused,
+        Ordering::Equal => config.naming,
+    }
+}
+
+/// The tensors that a plan leaves out.
+fn extras(checkpoint: &Checkpoint, plan: &Plan, mapping: Mapping) -> Result<Vec<Extra>> {
+    let extra = |name: &String| {
+        let tensor = checkpoint.tensor(name)?;
+        Ok(Extra {
+            name: name.clone(),
+            dtype: tensor.dtype,
+            shape: tensor.shape.to_vec(),
+            bytes: checkpoint.keep(&tensor),
+            is_copy: mapping.is_copy(name, plan.prefix),
+        })
+    };
+    plan.dropped.iter().map(extra).collect()
 }
 
 /// The parameters of a model, in the order of its graph, without the cost of its constant tables.
@@ -114,34 +195,64 @@ fn read_weights(
     plan: &Plan,
     targets: &[Target],
 ) -> Result<(Weights, BTreeMap<String, usize>)> {
-    let source = |fill: &Fill| Ok(fill.view(checkpoint.tensor(&fill.source)?));
-    let sources: Vec<TensorView<'_>> = plan.fills.iter().map(source).collect::<Result<_>>()?;
-    let wide = sources.iter().any(|tensor| tensor.dtype == Dtype::F64);
+    let dtypes = plan.fills.iter().flat_map(|fill| &fill.pieces);
+    let mut widened = BTreeMap::new();
+    let mut wide = false;
+    for (name, _) in dtypes {
+        let dtype = checkpoint.tensor(name)?.dtype;
+        wide |= dtype == Dtype::F64;
+        widened.insert(name, dtype);
+    }
     let (dtype, same) = match wide {
         true => (DType::F64, Dtype::F64),
         false => (DType::F32, Dtype::F32),
     };
-    let mut widened = BTreeMap::new();
-    for name in sources.iter().filter(|t| t.dtype != same).map(|t| t.name) {
-        widened.insert(name, checkpoint.tensor(name)?.dtype.to_string());
-    }
     let mut counts = BTreeMap::new();
-    for name in widened.into_values() {
-        *counts.entry(name).or_insert(0) += 1;
+    for other in widened.into_values().filter(|dtype| *dtype != same) {
+        *counts.entry(other.to_string()).or_insert(0) += 1;
     }
-    let weight = |(tensor, target): (&TensorView<'_>, &Target)| {
+    let weight = |(fill, target): (&Fill, &Target)| {
         Ok(Weight {
             name: target.name.clone(),
             shape: target.shape.clone(),
-            bytes: match tensor.dtype == same {
-                true => checkpoint.keep(tensor),
-                false => encode(dtype, tensor.to_f64()?.into_iter()).into(),
-            },
+            bytes: parameter_bytes(checkpoint, fill, target, (dtype, same))?,
         })
     };
-    let tensors: Result<_> = sources.iter().zip(targets).map(weight).collect();
+    let tensors: Result<_> = plan.fills.iter().zip(targets).map(weight).collect();
     let tensors = tensors?;
     Ok((Weights { dtype, tensors }, counts))
+}
+
+/// A parameter's elements: those of the mapped file where they lie there in one piece.
+fn parameter_bytes(
+    checkpoint: &Checkpoint,
+    fill: &Fill,
+    target: &Target,
+    (dtype, same): (DType, Dtype),
+) -> Result<Bytes> {
+    let n: usize = target.shape.iter().product();
+    let width = dtype.bytes();
+    if let [(name, piece)] = fill.pieces.as_slice()
+        && piece.n == 1
+    {
+        let tensor = checkpoint.tensor(name)?;
+        if tensor.dtype == same {
+            let bytes = &tensor.bytes[piece.hub * width..][..n * width];
+            return Ok(checkpoint.keep(&TensorView { bytes, ..tensor }));
+        }
+    }
+    let mut bytes = vec![0; n * width];
+    for (name, piece) in &fill.pieces {
+        let tensor = checkpoint.tensor(name)?;
+        match tensor.dtype == same {
+            true => piece.fill(tensor.bytes, &mut bytes, width),
+            false => {
+                let wide = encode(dtype, tensor.to_f64()?.into_iter());
+                piece.fill(&wide, &mut bytes, width);
+            }
+        }
+    }
+    Ok(bytes.into())
 }
 
 /// Writes a model as a hub folder that `transformers` reads, under the names that it writes.
@@ -153,10 +264,10 @@ fn read_weights(
 /// # Panics
 /// When the weights are not those of the configuration's model.
 pub fn save(disk: &dyn Disk, folder: &Path, config: &HubConfig, weights: &Weights) -> Result<()> {
-    save_from(disk, folder, config, &mut &*weights)
+    save_from(disk, folder, config, &mut &*weights, &[])
 }
 
-/// [`save`] of parameters that need not be on the host.
+/// [`save`] of parameters that need not be on the host, with tensors that are no parameters.
 ///
 /// # Panics
 /// When the parameters are not those of the configuration's model.
@@ -165,24 +276,23 @@ pub fn save_from(
     folder: &Path,
     config: &HubConfig,
     source: &mut dyn Source,
+    extras: &[Extra],
 ) -> Result<()> {
-    let prefix = config.spec.table().prefixes[0];
-    save_all(disk, folder, config, source, prefix)
+    let prefix = config.spec.mapping_of(config.naming)?.table.prefixes[0];
+    save_all(disk, folder, config, source, prefix, extras)
 }
 
-/// [`save`] with another of the family's prefixes in the tensors' names, such as
-/// [`Folder::prefix`].
-///
-/// # Panics
-/// When the weights are not those of the configuration's model.
-pub fn save_as(
-    disk: &dyn Disk,
-    folder: &Path,
-    config: &HubConfig,
-    weights: &Weights,
-    prefix: &str,
-) -> Result<()> {
-    save_all(disk, folder, config, &mut &*weights, prefix)
+/// Writes a model that was read as it was: under its names, with the tensors that were left out.
+pub fn save_back(disk: &dyn Disk, folder: &Path, read: &Folder) -> Result<()> {
+    let source = &mut &read.weights;
+    save_all(
+        disk,
+        folder,
+        &read.config,
+        source,
+        read.prefix,
+        &read.dropped,
+    )
 }
 
 fn save_all(
@@ -191,29 +301,44 @@ fn save_all(
     config: &HubConfig,
     source: &mut dyn Source,
     prefix: &str,
+    extras: &[Extra],
 ) -> Result<()> {
     let targets = source.targets();
     assert_eq!(targets, parameters(&config.spec), "parameters of the model");
     let dtype = hub_dtype(source.dtype());
-    let tensors = config.spec.table().hub_tensors(&targets, prefix)?;
-    let slot = |tensor: &checkpoint::mapping::HubTensor| Slot {
+    let tensors = config
+        .spec
+        .mapping_of(config.naming)?
+        .hub_tensors(&targets, prefix)?;
+    let slot = |tensor: &HubTensor| Slot {
         name: tensor.name.clone(),
         dtype,
         shape: tensor.shape.clone(),
     };
-    let slots: Vec<Slot> = tensors.iter().map(slot).collect();
-    let parts: BTreeMap<&str, &Vec<String>> = tensors
+    let kept = extras.iter().map(|extra| Slot {
+        name: extra.name.clone(),
+        dtype: extra.dtype,
+        shape: extra.shape.clone(),
+    });
+    let slots: Vec<Slot> = tensors.iter().map(slot).chain(kept).collect();
+    let extras: BTreeMap<&str, &Extra> = extras.iter().map(|extra| (&*extra.name, extra)).collect();
+    let by_name: BTreeMap<&str, &HubTensor> = tensors
         .iter()
-        .map(|tensor| (tensor.name.as_str(), &tensor.parts))
-        .collect();
-    let numbers: BTreeMap<&str, usize> = targets
-        .iter()
-        .enumerate()
-        .map(|(i, target)| (target.name.as_str(), i))
+        .map(|tensor| (tensor.name.as_str(), tensor))
         .collect();
     let fill = &mut |slot: &Slot, file: &mut dyn io::Write| {
-        let mut parts = parts[slot.name.as_str()].iter();
-        parts.try_for_each(|part| source.write_to(numbers[part.as_str()], file))
+        if let Some(extra) = extras.get(slot.name.as_str()) {
+            return file.write_all(&extra.bytes);
+        }
+        let tensor = by_name[slot.name.as_str()];
+        let len = |i: usize| targets[i].shape.iter().product();
+        match tensor.is_sequence(len) {
+            true => tensor
+                .parts
+                .iter()
+                .try_for_each(|&(i, _)| source.write_to(i, file)),
+            false => write_tensor(source, tensor, slot.dtype, file),
+        }
     };
     disk.create_dir_all(folder)?;
     let path = folder.join(SINGLE_FILE);
@@ -224,6 +349,38 @@ fn save_all(
         config.dtype = Some(dtype);
     }
     disk.write_atomic(&folder.join(CONFIG_FILE), config.to_json().as_bytes())
+}
+
+/// Writes a hub tensor from parts of parameters.
+fn write_tensor(
+    source: &mut dyn Source,
+    tensor: &HubTensor,
+    dtype: Dtype,
+    file: &mut dyn io::Write,
+) -> io::Result<()> {
+    let width = dtype.bitsize() / 8;
+    let n: usize = tensor.shape.iter().product();
+    let mut bytes = match tensor.pad {
+        Some(Pad::Least) => least(dtype).repeat(n),
+        Some(Pad::Zero) | None => vec![0; n * width],
+    };
+    let mut part = Vec::new();
+    for &(i, piece) in &tensor.parts {
+        part.clear();
+        source.write_to(i, &mut part)?;
+        piece.spread(&part, &mut bytes, width);
+    }
+    file.write_all(&bytes)
+}
+
+/// The least finite number of a type of parameters.
+pub(crate) fn least(dtype: Dtype) -> Vec<u8> {
+    match dtype {
+        Dtype::F16 => 0xfbff_u16.to_le_bytes().to_vec(),
+        Dtype::BF16 => 0xff7f_u16.to_le_bytes().to_vec(),
+        Dtype::F64 => f64::MIN.to_le_bytes().to_vec(),
+        _ => f32::MIN.to_le_bytes().to_vec(),
+    }
 }
 
 /// The type in a file of floats that the engine holds.

@@ -12,7 +12,7 @@ use tenon_engine::{DType, Executor, Graph, Init, Kernels, ParamId, PlanOptions};
 
 use crate::net::{LossOptions, Outputs};
 use crate::predict::{Packed, set_batch};
-use crate::spec::Spec;
+use crate::spec::{Objective, Spec};
 use crate::weights::{Weight, Weights, encode};
 
 use differences::derivative;
@@ -270,14 +270,18 @@ fn spread<T: Copy>(items: &[T], n: usize) -> Vec<T> {
 /// Three sequences of random tokens and targets, some of which do not count.
 fn batch(spec: &Spec, seed: u64) -> Packed {
     let key = Key::new(seed, Stream::Direction);
-    let draw = |index: u64, n: usize| -> Vec<i32> {
+    let draw = |index: u64, n: usize, below: usize| -> Vec<i32> {
         let mut rng = key.at(1, index);
-        let below = spec.vocab_size() as u64;
-        (0..n).map(|_| rng.below(below) as i32).collect()
+        (0..n).map(|_| rng.below(below as u64) as i32).collect()
     };
+    let vocabulary = spec.vocab_size();
     let lengths = [TOKENS_MAX, 1, TOKENS_MAX / 2 + 1].map(|n| n.min(spec.context_len()));
     let n = lengths.iter().sum();
-    let mut targets = draw(1, n);
+    let mut targets = match spec.objective() {
+        Objective::Causal | Objective::Masked => draw(1, n, vocabulary),
+        Objective::Token { n_classes } => draw(1, n, n_classes),
+        Objective::Sequence { n_classes } => draw(1, lengths.len(), n_classes),
+    };
     targets
         .iter_mut()
         .skip(3)
@@ -291,10 +295,16 @@ fn batch(spec: &Spec, seed: u64) -> Packed {
     Packed {
         rows_columns: [1, n],
         places: (0..n).collect(),
-        ids: draw(0, n),
+        ids: draw(0, n, vocabulary),
         positions: lengths.iter().flat_map(|&n| 0..n as i32).collect(),
         cu_seqlens,
+        token_types: match spec.token_types() {
+            0 => Vec::new(),
+            types => draw(2, n, types),
+        },
         targets: Some(targets),
+        sequence_places: (0..lengths.len()).collect(),
+        n_given: lengths.len(),
     }
 }
 
@@ -306,7 +316,7 @@ fn fresh(graph: &Graph, seed: u64) -> Weights {
         let mut rng = key.at(2, i as u64);
         let (mean, std_dev) = match p.init {
             Init::Constant(value) => (value, 0.1),
-            Init::Normal(_) => {
+            Init::Normal(_) | Init::Uniform(_) => {
                 let width = p.shape.iter().min().copied().unwrap_or(1);
                 (0.0, 0.9 / (width as f64).sqrt())
             }

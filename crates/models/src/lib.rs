@@ -7,6 +7,7 @@
 //! derivatives.
 
 pub mod checkpoint;
+pub mod convert;
 pub mod family;
 pub mod folder;
 pub mod gradcheck;
@@ -15,5 +16,7 @@ pub mod inspect;
 mod json;
 pub mod net;
 pub mod predict;
+pub mod publish;
+pub mod published;
 pub mod spec;
 pub mod weights;

@@ -3,130 +3,20 @@
 //! A `Net` wraps the engine's builder with the values that every part needs (positions, bounds)
 //! and with the choices that differ between training, judging and generating.
 
+mod head;
+mod outputs;
+
+pub use outputs::{CacheOptions, Logits, LossOptions, Outputs, feed};
+
+use crate::spec::Experts;
 use tenon_engine::graph::Part;
 use tenon_engine::ops::{
-    Activate, Add, Attention, AttentionLayout, CachedAttention, Dropout, Embedding, LayerNorm,
-    Linear, LinearXent, RmsNorm, Rotary, SelectRows, WeightLayout, rotary_tables,
+    Activate, Add, Attention, AttentionLayout, CachedAttention, Dropout, Embedding,
+    Experts as ExpertsOp, LayerNorm, Linear, RmsNorm, Rotary, SelectRows, TokenDropout,
+    WeightLayout, rotary_tables,
 };
-use tenon_engine::table::{Activation, AttentionDims, RopeStyle, XentSpec};
-use tenon_engine::{
-    Dim, Executor, Extent, Graph, GraphBuilder, Init, Op, Role, Shape, Ty, ValueId,
-};
-
-/// What a graph is for.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Outputs {
-    /// Keep `hidden_states.i` as outputs.
-    pub hidden_states: bool,
-    /// Compute `logits`.
-    pub logits: Option<Logits>,
-    /// Compute the loss against `targets`.
-    pub loss: Option<LossOptions>,
-    /// Keys and values are cached between runs: generation.
-    pub cache: Option<CacheOptions>,
-    /// Dropout on embeddings and on what enters the residual stream.
-    pub dropout: f64,
-}
-
-/// Gives an executor the tokens of a packed batch: `ids [N]`, `positions [N]` and `cu_seqlens
-/// [S+1]`, and so its extent. Graphs without learned or rotary positions take none.
-pub fn feed(exec: &mut Executor, ids: &[i32], positions: &[i32], cu_seqlens: &[i32]) {
-    exec.set_extent(Extent {
-        tokens: ids.len(),
-        seqs: cu_seqlens.len() - 1,
-    });
-    exec.set_input("input_ids", ids);
-    exec.set_input("cu_seqlens", cu_seqlens);
-    if exec.has_input("positions") {
-        exec.set_input("positions", positions);
-    }
-}
-
-/// Which rows get logits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Logits {
-    /// `[N, V]`.
-    All,
-    /// `[S, V]`: the rows named by the input `last_rows`.
-    LastRows,
-}
-
-/// The loss.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct LossOptions {
-    /// Mass given to the uniform distribution.
-    pub label_smoothing: f64,
-    /// Weight of the squared log-partition.
-    pub z_loss: f64,
-    /// Also compute the rank of each target, as the output `rank`.
-    pub rank: bool,
-}
-
-impl LossOptions {
-    /// Plain cross-entropy.
-    pub const PLAIN: LossOptions = LossOptions {
-        label_smoothing: 0.0,
-        z_loss: 0.0,
-        rank: false,
-    };
-}
-
-/// Room for cached keys and values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CacheOptions {
-    /// Sequences.
-    pub slots: usize,
-    /// Positions of a sequence.
-    pub capacity: usize,
-}
-
-impl Outputs {
-    /// A training graph.
-    pub fn training(loss: LossOptions, dropout: f64) -> Self {
-        Outputs {
-            hidden_states: false,
-            logits: None,
-            loss: Some(loss),
-            cache: None,
-            dropout,
-        }
-    }
-
-    /// A graph that judges: loss and rank of each row.
-    pub fn judging() -> Self {
-        Self::training(
-            LossOptions {
-                rank: true,
-                ..LossOptions::PLAIN
-            },
-            0.0,
-        )
-    }
-
-    /// A graph that shows everything: hidden states, logits and, when wanted, the loss.
-    pub fn inspecting(loss: bool) -> Self {
-        let loss = loss.then_some(LossOptions::PLAIN);
-        Outputs {
-            hidden_states: true,
-            logits: Some(Logits::All),
-            loss,
-            cache: None,
-            dropout: 0.0,
-        }
-    }
-
-    /// A graph that generates.
-    pub fn generating(cache: CacheOptions) -> Self {
-        let logits = Some(Logits::LastRows);
-        Outputs {
-            hidden_states: false,
-            logits,
-            loss: None,
-            cache: Some(cache),
-            dropout: 0.0,
-        }
-    }
-}
+use tenon_engine::table::{Activation, AttentionDims, RopeStyle};
+use tenon_engine::{Dim, GraphBuilder, Init, Op, Role, Shape, Ty, ValueId};
 
 /// A graph of a model under construction.
 pub(crate) struct Net<'a> {
@@ -135,6 +25,8 @@ pub(crate) struct Net<'a> {
     layer: Option<usize>,
     n_dropouts: u32,
     rotary: Option<[ValueId; 2]>,
+    /// Logits of the routers, one value a layer, and the balance that they are to keep.
+    routers: Vec<ValueId>,
 }
 
 /// A weight to declare: name without the block's prefix, part and start.
@@ -153,6 +45,7 @@ impl<'a> Net<'a> {
             layer: None,
             n_dropouts: 0,
             rotary: None,
+            routers: Vec::new(),
         }
     }
 
@@ -200,6 +93,21 @@ impl<'a> Net<'a> {
         let positions = self.index_input("positions", Dim::Tokens);
         let p = self.apply("embed_positions", Embedding, &[table, positions]);
         self.apply("add_positions", Add, &[x, p])
+    }
+
+    /// Adds rows of a table of token types.
+    pub(crate) fn add_token_types(&mut self, x: ValueId, table: ValueId) -> ValueId {
+        let types = self.index_input("token_types", Dim::Tokens);
+        let t = self.apply("embed_token_types", Embedding, &[table, types]);
+        self.apply("add_token_types", Add, &[x, t])
+    }
+
+    /// Zeroes masked tokens and scales the others for them, as ESM-2 does.
+    pub(crate) fn token_dropout(&mut self, x: ValueId, mask_id: u32) -> ValueId {
+        let ids = self.index_input("input_ids", Dim::Tokens);
+        let bounds = self.index_input("cu_seqlens", Dim::Bounds);
+        let op = TokenDropout { mask_id };
+        self.apply("embed.token_dropout", op, &[x, ids, bounds])
     }
 
     /// `x·W (+ b)`; the bias is named after the weight.
@@ -257,12 +165,55 @@ impl<'a> Net<'a> {
 
     pub(crate) fn rms_norm(&mut self, x: ValueId, name: &str, eps: f64) -> ValueId {
         let width = self.width(x);
+        self.head_norm(x, name, eps, width)
+    }
+
+    /// RMS norm of each head of this width.
+    pub(crate) fn head_norm(&mut self, x: ValueId, name: &str, eps: f64, width: usize) -> ValueId {
         let gain = self.norm_weight(&format!("{name}.weight"), 1.0, width);
         self.apply(name, RmsNorm { eps }, &[x, gain])
     }
 
     pub(crate) fn activate(&mut self, x: ValueId, function: Activation) -> ValueId {
-        self.apply("mlp.act", Activate { function }, &[x])
+        self.activate_at(x, "mlp.act", function)
+    }
+
+    /// An activation under another name than that of the feed-forward part.
+    pub(crate) fn activate_at(&mut self, x: ValueId, name: &str, function: Activation) -> ValueId {
+        self.apply(name, Activate { function }, &[x])
+    }
+
+    /// Experts of SwiGLU: a router, and three matrices an expert.
+    pub(crate) fn experts(
+        &mut self,
+        x: ValueId,
+        experts: Experts,
+        [d, d_ffn]: [usize; 2],
+        init: Init,
+    ) -> ValueId {
+        let router = Weight {
+            name: "mlp.router",
+            part: Part::Router,
+            init,
+        };
+        let n = experts.count;
+        let logits = self.linear(x, router, [d, n], WeightLayout::OutIn, false);
+        self.routers.push(logits);
+        let parts = [
+            ("mlp.experts.gate", Part::Gate, [n, d_ffn, d]),
+            ("mlp.experts.up", Part::Up, [n, d_ffn, d]),
+            ("mlp.experts.out", Part::FeedForwardOut, [n, d, d_ffn]),
+        ];
+        let stacks = parts.map(|(name, part, shape)| {
+            let w = Weight { name, part, init };
+            self.weight(w, &shape)
+        });
+        let op = ExpertsOp {
+            n_experts: n,
+            per_token: experts.per_token,
+        };
+        let [gate, up, down] = stacks;
+        self.apply("mlp.experts", op, &[x, logits, gate, up, down])
     }
 
     pub(crate) fn apply_op(
@@ -275,9 +226,9 @@ impl<'a> Net<'a> {
     }
 
     /// Declares the tables of rotary angles for positions below `positions`.
-    pub(crate) fn rotary_tables(&mut self, head_dim: usize, theta: f64, positions: usize) {
-        let (cos, sin) = rotary_tables(head_dim, theta, positions);
-        let shape = [positions, head_dim / 2];
+    pub(crate) fn rotary_tables(&mut self, frequencies: &[f64], positions: usize) {
+        let (cos, sin) = rotary_tables(frequencies, positions);
+        let shape = [positions, frequencies.len()];
         let cos = self.b.constant("rotary.cos", &shape, cos);
         self.rotary = Some([cos, self.b.constant("rotary.sin", &shape, sin)]);
     }
@@ -300,6 +251,10 @@ impl<'a> Net<'a> {
         let bounds = self.index_input("cu_seqlens", Dim::Bounds);
         if let Some(cache) = self.outputs.cache {
             return self.cached_attention(qkv, dims, bounds, cache);
+        }
+        if let (true, &[q, k, _], Some(layer)) = (self.outputs.attention, qkv, self.layer) {
+            self.b.output(format!("queries.{layer}"), q);
+            self.b.output(format!("keys.{layer}"), k);
         }
         let layout = match qkv.len() {
             1 => AttentionLayout::Packed,
@@ -373,47 +328,9 @@ impl<'a> Net<'a> {
         }
     }
 
-    /// Logits and loss of the final stream, as asked for.
-    pub(crate) fn head(mut self, x: ValueId, weight: ValueId, layout: WeightLayout) -> Graph {
-        if let Some(rows) = self.outputs.logits {
-            let x = match rows {
-                Logits::All => x,
-                Logits::LastRows => {
-                    let index = self.index_input("last_rows", Dim::Seqs);
-                    self.apply("head.rows", SelectRows, &[x, index])
-                }
-            };
-            let logits = self.apply(
-                "head",
-                Linear {
-                    layout,
-                    bias: false,
-                },
-                &[x, weight],
-            );
-            self.b.output("logits", logits);
-        }
-        if let Some(LossOptions {
-            label_smoothing,
-            z_loss,
-            rank,
-        }) = self.outputs.loss
-        {
-            let targets = self.index_input("targets", Dim::Tokens);
-            let op = LinearXent {
-                layout,
-                spec: XentSpec {
-                    label_smoothing,
-                    z_loss,
-                },
-                rank,
-            };
-            let outs = self.b.apply_all("loss", op, &[x, weight, targets]);
-            self.b.set_loss(outs[0]);
-            if rank {
-                self.b.output("rank", outs[1]);
-            }
-        }
-        self.b.finish()
+    /// The first row of each sequence, `[S, D]`.
+    pub(crate) fn first_rows(&mut self, x: ValueId) -> ValueId {
+        let index = self.index_input("first_rows", Dim::Seqs);
+        self.apply("head.rows", SelectRows, &[x, index])
     }
 }

@@ -1,12 +1,16 @@
 //! Running a model once on given tokens: logits, hidden states, loss and gradients under the hub's
-//! names.
+//! names, and contact maps.
 
+mod contacts;
 mod files;
 mod pack;
 mod run;
+mod sequences;
 
 pub(crate) use run::set_batch;
 
+pub use contacts::{ContactMaps, is_contact_head};
 pub use files::{Facts, predict_files, read_inputs};
 pub use pack::{Bounds, IntTensor, Packed, pack};
 pub use run::{Model, Options, Output, Prediction, predict, run};
+pub use sequences::{Pool, Sequences};

@@ -163,6 +163,7 @@ fn fresh(graph: &Graph, id: ParamId, seed: u64) -> impl Iterator<Item = f64> + u
     let mut rng = Key::new(seed, Stream::Init).at(0, u64::from(id.0));
     (0..n).map(move |_| match init {
         Init::Normal(std) => std * rng.normal(),
+        Init::Uniform(bound) => bound * (2.0 * rng.uniform_f64() - 1.0),
         Init::Constant(value) => value,
     })
 }

@@ -1,6 +1,6 @@
 //! A disk that fails, or on which the program dies, at a chosen write.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -197,6 +197,22 @@ impl Disk for FaultDisk {
 
     fn list(&self, path: &Path) -> Result<Vec<PathBuf>> {
         self.look(path, || RealDisk.list(path))
+    }
+
+    fn file_bytes(&self, path: &Path) -> Result<u64> {
+        self.look(path, || RealDisk.file_bytes(path))
+    }
+
+    fn open(&self, path: &Path) -> Result<Box<dyn Read>> {
+        self.look(path, || RealDisk.open(path))
+    }
+
+    fn link(&self, target: &Path, link: &Path) -> Result<()> {
+        self.write(link, || RealDisk.link(target, link), nothing)
+    }
+
+    fn link_target(&self, link: &Path) -> Result<PathBuf> {
+        self.look(link, || RealDisk.link_target(link))
     }
 }
 

@@ -1,5 +1,8 @@
 //! How documents become sequences.
 
+use std::ops::Range;
+
+use super::masking::Masks;
 use super::tokens::Tokens;
 use super::{Batch, NOT_COUNTED};
 
@@ -13,7 +16,9 @@ pub enum Layout {
         /// Where the blocks begin.
         borders: Borders,
     },
-    /// One document is one sequence, truncated at the greatest length.
+    /// One document is one sequence. Beyond the greatest length a causal objective keeps the
+    /// beginning; a masked one keeps a window drawn for each epoch, and the special tokens that
+    /// begin and end the document around it.
     OnePerRow,
 }
 
@@ -93,6 +98,106 @@ pub(super) fn push_document(
         );
     }
     close_sequence(batch, (stop - start) as i32);
+}
+
+/// Appends rows `start..end` of the packed stream with targets at the same place. Each document's
+/// part is masked for itself.
+pub(super) fn push_masked_block(
+    tokens: &Tokens,
+    start: usize,
+    end: usize,
+    sight: Sight,
+    masks: Masks<'_>,
+    batch: &mut Batch,
+) {
+    let block_row = batch.ids.len();
+    let mut document = tokens
+        .ends
+        .partition_point(|&document_end| document_end <= start);
+    let mut at = start;
+    while at < end {
+        let stop = tokens.ends[document].min(end);
+        push_masked(tokens, document, at..stop, masks, batch);
+        if sight == Sight::Document {
+            close_sequence(batch, (stop - at) as i32);
+        }
+        at = stop;
+        document += 1;
+    }
+    if sight == Sight::Block {
+        close_sequence(batch, (batch.ids.len() - block_row) as i32);
+    }
+}
+
+/// Appends a document as one sequence with targets at the same place. Of a longer one a window is
+/// kept, which begins at each possible place with the same probability.
+pub(super) fn push_masked_document(
+    tokens: &Tokens,
+    document: usize,
+    length_max: usize,
+    masks: Masks<'_>,
+    batch: &mut Batch,
+) {
+    let (start, stop) = (tokens.start(document), tokens.ends[document]);
+    let first_row = batch.ids.len();
+    if stop - start <= length_max {
+        push_masked(tokens, document, start..stop, masks, batch);
+    } else {
+        let is_special = |row: usize| !masks.masker.is_ordinary(tokens.ids[row]);
+        let inner =
+            start + usize::from(is_special(start))..stop - usize::from(is_special(stop - 1));
+        let n_room = length_max - (inner.start - start) - (stop - inner.end);
+        let from = inner.start + masks.place(document).crop(inner.len(), n_room);
+        push_masked(tokens, document, start..inner.start, masks, batch);
+        push_masked(tokens, document, from..from + n_room, masks, batch);
+        push_masked(tokens, document, inner.end..stop, masks, batch);
+    }
+    close_sequence(batch, (batch.ids.len() - first_row) as i32);
+}
+
+/// Appends a document as one sequence with one target, its class. Of a longer one the beginning is
+/// kept, and its last token, which ends it.
+pub(super) fn push_classified(
+    tokens: &Tokens,
+    document: usize,
+    length_max: usize,
+    class: i32,
+    batch: &mut Batch,
+) {
+    let ids = tokens.document(document);
+    let length = ids.len().min(length_max);
+    let ends = ids[ids.len() - 1..].iter();
+    let kept = ids[..length - 1].iter().chain(ends);
+    batch.ids.extend(kept.map(|&id| id as i32));
+    batch.targets.push(class);
+    batch.n_loss_tokens += 1;
+    close_sequence(batch, length as i32);
+}
+
+fn push_masked(
+    tokens: &Tokens,
+    document: usize,
+    rows: Range<usize>,
+    masks: Masks<'_>,
+    batch: &mut Batch,
+) {
+    let first = rows.start - tokens.start(document);
+    let n_fixed = tokens.n_prompt[document] as usize;
+    let (inputs, labels) = (&mut batch.ids, &mut batch.targets);
+    let before = labels.len();
+    batch.n_loss_tokens += masks.masker.push(
+        &tokens.ids[rows],
+        first,
+        n_fixed,
+        masks.place(document),
+        inputs,
+        labels,
+    );
+    let counted = labels[before..]
+        .iter()
+        .filter(|&&label| label != NOT_COUNTED);
+    let n_bytes = counted.map(|&label| u64::from(tokens.len_bytes[label as usize]));
+    batch.n_bytes += n_bytes.sum::<u64>();
 }
 
 fn push_row(tokens: &Tokens, row: usize, counted: bool, batch: &mut Batch) {

@@ -6,53 +6,13 @@ use tenon_base::rng::{Key, Stream};
 use tenon_base::{Error, Result};
 
 use super::Batch;
-use super::layout::{Borders, Layout, push_block, push_document};
+use super::layout::{
+    Borders, Layout, push_block, push_classified, push_document, push_masked_block,
+    push_masked_document,
+};
+use super::masking::Objective;
+use super::spec::{Cursor, LoaderSpec, Order, Partial, check_objective, documents_of};
 use super::tokens::{Facts, Tokens};
-
-/// In which order the blocks or documents of an epoch come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
-    /// As they are; for evaluation.
-    InOrder,
-    /// Shuffled anew each epoch by the seed.
-    Shuffled {
-        /// The run's seed.
-        seed: u64,
-    },
-}
-
-/// What becomes of blocks shorter than the greatest length and of the last, smaller batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Partial {
-    /// Used: each epoch counts every target once.
-    Keep,
-    /// Left out: every batch of packed blocks has the same shape.
-    Drop,
-}
-
-/// How a loader makes batches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LoaderSpec {
-    /// How documents become sequences.
-    pub layout: Layout,
-    /// Greatest length of a sequence in tokens, at least 2.
-    pub length_max: usize,
-    /// Blocks or documents of a batch, at least 1.
-    pub batch_size: usize,
-    /// Order of blocks or documents.
-    pub order: Order,
-    /// What becomes of what does not fill a block or a batch.
-    pub partial: Partial,
-}
-
-/// Where a loader is: the next batch is made from here.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Cursor {
-    /// Epochs that are over.
-    pub epoch: u64,
-    /// Blocks or documents of the current epoch that are over.
-    pub position: u64,
-}
 
 /// Largest number of rows of a batch: row numbers are `i32`.
 const BATCH_ROWS_MAX: usize = i32::MAX as usize;
@@ -62,6 +22,7 @@ const BATCH_ROWS_MAX: usize = i32::MAX as usize;
 pub struct Loader {
     tokens: Arc<Tokens>,
     spec: LoaderSpec,
+    objective: Objective,
     /// Documents with a counted target after truncation; empty for packed layouts.
     documents: Vec<u32>,
     n_rows_max: usize,
@@ -74,8 +35,20 @@ pub struct Loader {
 }
 
 impl Loader {
-    /// A loader at the start of epoch 0. Data error when not one batch can be made.
+    /// A loader with causal targets at the start of epoch 0. Data error when not one batch can be
+    /// made.
     pub fn new(tokens: Arc<Tokens>, spec: LoaderSpec) -> Result<Self> {
+        Self::with_objective(tokens, spec, Objective::Causal)
+    }
+
+    /// A loader at the start of epoch 0. Data error when not one batch can be made, or when the
+    /// tokens are not of the masks' vocabulary.
+    pub fn with_objective(
+        tokens: Arc<Tokens>,
+        spec: LoaderSpec,
+        objective: Objective,
+    ) -> Result<Self> {
+        check_objective(&tokens, &spec, &objective)?;
         if spec.length_max < 2 || spec.batch_size == 0 {
             return Err(Error::usage(format!(
                 "a batch of {} sequences of at most {} tokens; needed are 1 and 2 at least",
@@ -107,10 +80,11 @@ impl Loader {
             .checked_mul(spec.batch_size)
             .filter(|&n| n <= BATCH_ROWS_MAX)
             .ok_or_else(|| Error::usage(format!("a batch of more than {BATCH_ROWS_MAX} tokens")))?;
-        let (documents, facts) = documents_of(&tokens, &spec);
+        let (documents, facts) = documents_of(&tokens, &spec, &objective);
         let mut loader = Loader {
             tokens,
             spec,
+            objective,
             documents,
             n_rows_max,
             facts,
@@ -133,17 +107,7 @@ impl Loader {
         let start = self.cursor.position as usize;
         let stop = self.n_units().min(start + self.spec.batch_size);
         for i in start..stop {
-            let unit = self.order[i] as usize;
-            match self.spec.layout {
-                Layout::Packed { sight, .. } => {
-                    let (first, end) = self.block(unit);
-                    push_block(&self.tokens, first, end, sight, batch);
-                }
-                Layout::OnePerRow => {
-                    let document = self.documents[unit] as usize;
-                    push_document(&self.tokens, document, self.spec.length_max, batch);
-                }
-            }
+            self.push_unit(self.order[i] as usize, batch);
         }
         debug_assert!(batch.ids.len() <= self.n_rows_max && batch.n_seqs() > 0);
         self.cursor.position = stop as u64;
@@ -154,6 +118,34 @@ impl Loader {
                 position: 0,
             };
             self.begin_epoch();
+        }
+    }
+
+    fn push_unit(&self, unit: usize, batch: &mut Batch) {
+        let masks = self.objective.masks(self.cursor.epoch);
+        match self.spec.layout {
+            Layout::Packed { sight, .. } => {
+                let (first, end) = self.block(unit);
+                match masks {
+                    None => push_block(&self.tokens, first, end, sight, batch),
+                    Some(masks) => {
+                        push_masked_block(&self.tokens, first, end, sight, masks, batch);
+                    }
+                }
+            }
+            Layout::OnePerRow => {
+                let (document, length_max) = (self.documents[unit] as usize, self.spec.length_max);
+                if let Objective::Classes(classes) = &self.objective {
+                    push_classified(&self.tokens, document, length_max, classes[document], batch);
+                    return;
+                }
+                match masks {
+                    None => push_document(&self.tokens, document, length_max, batch),
+                    Some(masks) => {
+                        push_masked_document(&self.tokens, document, length_max, masks, batch);
+                    }
+                }
+            }
         }
     }
 
@@ -209,6 +201,11 @@ impl Loader {
         self.facts
     }
 
+    /// What the targets are.
+    pub fn objective(&self) -> &Objective {
+        &self.objective
+    }
+
     /// How batches are made.
     pub fn spec(&self) -> &LoaderSpec {
         &self.spec
@@ -221,9 +218,13 @@ impl Loader {
         }
     }
 
-    /// Rows of the packed stream: every token but the last has a next one.
+    /// Rows of the packed stream: every token, but for causal targets the last, which has no next
+    /// one.
     fn n_stream_rows(&self) -> usize {
-        self.tokens.ids.len().saturating_sub(1)
+        match self.objective {
+            Objective::Causal => self.tokens.ids.len().saturating_sub(1),
+            Objective::Masked { .. } | Objective::Classes(_) => self.tokens.ids.len(),
+        }
     }
 
     /// Blocks or documents of the current epoch.
@@ -328,27 +329,4 @@ impl Loader {
         ))
         .hint("use more data, a smaller batch or a smaller length"))
     }
-}
-
-/// The documents that a layout of one per row uses, and the numbers of the set under that layout.
-fn documents_of(tokens: &Tokens, spec: &LoaderSpec) -> (Vec<u32>, Facts) {
-    let mut facts = tokens.facts();
-    if spec.layout != Layout::OnePerRow {
-        return (Vec::new(), facts);
-    }
-    let mut documents = Vec::with_capacity(tokens.n_documents());
-    facts.n_tokens = 0;
-    for i in 0..tokens.n_documents() {
-        let n_tokens = tokens.document(i).len();
-        let n_kept = n_tokens.min(spec.length_max);
-        if n_kept <= tokens.n_prompt[i] as usize {
-            facts.n_dropped += 1;
-            continue;
-        }
-        facts.n_truncated += u64::from(n_kept < n_tokens);
-        facts.n_tokens += n_kept as u64;
-        documents.push(i as u32);
-    }
-    facts.n_documents = documents.len() as u64;
-    (documents, facts)
 }

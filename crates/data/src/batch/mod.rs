@@ -2,10 +2,14 @@
 
 mod layout;
 mod loader;
+mod masking;
+mod spec;
 mod tokens;
 
 pub use self::layout::{Borders, Layout, Sight};
-pub use self::loader::{Cursor, Loader, LoaderSpec, Order, Partial};
+pub use self::loader::Loader;
+pub use self::masking::{Masker, Masking, Objective, Place, Redraw};
+pub use self::spec::{Cursor, LoaderSpec, Order, Partial};
 pub use self::tokens::{Facts, Tokens, check_ids};
 
 /// A target that is not counted.
@@ -16,7 +20,9 @@ pub const NOT_COUNTED: i32 = -100;
 pub struct Batch {
     /// `[R]` token ids.
     pub ids: Vec<i32>,
-    /// `[R]` already shifted: the next token of the same sequence or `NOT_COUNTED`.
+    /// `[n_seqs]` the class of each sequence, of an objective of classes; of others
+    /// `[R]` the target of each row or `NOT_COUNTED`: of a causal objective the next token of the
+    /// same sequence (already shifted), of a masked one the token that stood in this row.
     pub targets: Vec<i32>,
     /// `[R]` counted from 0 at each sequence's start.
     pub positions: Vec<i32>,

@@ -54,26 +54,47 @@ pub struct DataFiles {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
     Text,
+    Fasta,
     JsonLines,
     Json,
     Csv(u8),
 }
 
+/// The extension in lower case, that before `.gz` of a packed file.
+fn extension_of(path: &Path) -> String {
+    let lower = |path: &Path| {
+        let extension = path.extension().and_then(|e| e.to_str());
+        extension.unwrap_or_default().to_ascii_lowercase()
+    };
+    match lower(path).as_str() {
+        "gz" => lower(Path::new(path.file_stem().unwrap_or_default())),
+        extension => extension.to_owned(),
+    }
+}
+
+/// Whether the name of a file says that it holds sequences.
+pub fn is_fasta(path: &Path) -> bool {
+    matches!(format_of(path), Ok(Format::Fasta))
+}
+
 /// The format that a file's name tells; a file that needs unpacking is a data error.
 pub(super) fn format_of(path: &Path) -> Result<Format> {
-    let extension = path
-        .extension()
-        .and_then(|e| e.to_str())
-        .unwrap_or_default();
-    match extension.to_ascii_lowercase().as_str() {
+    let extension = extension_of(path);
+    match extension.as_str() {
         "jsonl" | "ndjson" => Ok(Format::JsonLines),
         "json" => Ok(Format::Json),
         "csv" => Ok(Format::Csv(b',')),
         "tsv" => Ok(Format::Csv(b'\t')),
+        "fa" | "fasta" | "faa" | "fna" | "ffn" => Ok(Format::Fasta),
+        "h5ad" | "h5" | "loom" | "mtx" => Err(Error::data(format!(
+            "`.{extension}` files hold a matrix of counts, not text"
+        ))
+        .at(path.display().to_string())
+        .hint("counts become sequences of genes through `tenon_data::cells`")),
         "parquet" | "arrow" | "feather" | "gz" | "zst" | "bz2" | "xz" | "zip" | "tar" | "7z" => {
             Err(Error::data(format!("cannot read `.{extension}` files"))
                 .at(path.display().to_string())
-                .hint("convert or unpack it to `.jsonl`, `.csv` or `.txt`"))
+                .hint("convert or unpack it to `.jsonl`, `.csv`, `.fasta` or `.txt`"))
         }
         _ => Ok(Format::Text),
     }
@@ -162,20 +183,17 @@ fn entries(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
 
 /// Whether a file in a folder is meant as data, readable or not.
 fn is_data(path: &Path) -> bool {
-    let extension = path
-        .extension()
-        .and_then(|e| e.to_str())
-        .unwrap_or_default();
+    let extension = extension_of(path);
     let data = [
-        "txt", "jsonl", "ndjson", "json", "csv", "tsv", "parquet", "arrow", "gz", "zst",
+        "txt", "jsonl", "ndjson", "json", "csv", "tsv", "parquet", "arrow", "zst", "fa", "fasta",
+        "faa", "fna", "ffn",
     ];
     let name = path
         .file_stem()
         .unwrap_or_default()
         .to_string_lossy()
         .to_ascii_lowercase();
-    data.contains(&extension.to_ascii_lowercase().as_str())
-        && !["readme", "license", "licence"].contains(&name.as_str())
+    data.contains(&extension.as_str()) && !["readme", "license", "licence"].contains(&name.as_str())
 }
 
 fn check(folder: &Path, files: &DataFiles) -> Result<()> {
@@ -183,7 +201,8 @@ fn check(folder: &Path, files: &DataFiles) -> Result<()> {
     if all().next().is_none() {
         return Err(
             Error::data(format!("no data files in `{}`", folder.display())).hint(
-                "expected `.txt`, `.jsonl`, `.csv` or `.tsv`, or `train.*` and `validation.*`",
+                "expected `.txt`, `.jsonl`, `.csv`, `.tsv` or `.fasta`, or `train.*` and \
+                 `validation.*`",
             ),
         );
     }

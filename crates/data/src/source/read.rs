@@ -1,11 +1,15 @@
 //! Files to rows.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use flate2::bufread::MultiGzDecoder;
 use tenon_base::{Error, Result};
 
 use super::discover::{Format, Split, discover, format_of};
+use super::fasta::each_fasta;
 use super::records::each_record;
 use super::rows::Rows;
 
@@ -25,7 +29,7 @@ pub enum Documents {
 /// How files are read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadOptions {
-    /// Column of JSONL and CSV; without one, `text` or the only column.
+    /// Column of JSONL and CSV (a FASTA file has none); without one, `text` or the only column.
     pub column: Option<String>,
     /// Documents of plain text.
     pub documents: Documents,
@@ -68,6 +72,13 @@ pub fn read_files(paths: &[PathBuf], options: &ReadOptions) -> Result<Rows> {
         rows.begin_file(path.clone());
         match format_of(path)? {
             Format::Text => push_documents(&read_text(path)?, &options.documents, &mut rows)?,
+            Format::Fasta => {
+                let changes =
+                    each_fasta(path, &mut |record| rows.push(record.line, &record.sequence))?;
+                for note in changes.notes(path) {
+                    rows.note(note);
+                }
+            }
             format => {
                 let wanted: Vec<&str> = options.column.as_deref().into_iter().collect();
                 each_record(path, format, &wanted, &mut |line, texts| {
@@ -135,9 +146,35 @@ fn lines_in(text: &str) -> u64 {
     text.matches('\n').count() as u64
 }
 
+/// The content of a file, unpacked when its name ends in `.gz`.
+pub(super) fn reader(path: &Path) -> Result<Box<dyn BufRead>> {
+    let file = File::open(path).map_err(|reason| read_failed(path, &reason))?;
+    let file = BufReader::new(file);
+    let is_packed = path
+        .extension()
+        .is_some_and(|e| e.eq_ignore_ascii_case("gz"));
+    Ok(match is_packed {
+        true => Box::new(BufReader::new(MultiGzDecoder::new(file))),
+        false => Box::new(file),
+    })
+}
+
+/// Why reading failed: what is in the file, or the system.
+pub(super) fn read_failed(path: &Path, reason: &io::Error) -> Error {
+    match reason.kind() {
+        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
+            Error::data(format!("not a whole gzip file: {reason}")).at(path.display().to_string())
+        }
+        _ => Error::io("cannot read", path, reason),
+    }
+}
+
 /// The file as text without a byte order mark.
-pub(super) fn read_text(path: &Path) -> Result<String> {
-    let bytes = std::fs::read(path).map_err(|reason| Error::io("cannot read", path, &reason))?;
+pub(crate) fn read_text(path: &Path) -> Result<String> {
+    let mut bytes = Vec::new();
+    reader(path)?
+        .read_to_end(&mut bytes)
+        .map_err(|reason| read_failed(path, &reason))?;
     let place = path.display().to_string();
     if bytes.is_empty() {
         return Err(Error::data("the file is empty").at(place));

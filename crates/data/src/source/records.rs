@@ -1,8 +1,7 @@
 //! Records of JSON lines, JSON arrays and CSV: named columns as text.
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::BufRead;
 use std::path::Path;
 
 use serde_json::{Map, Value};
@@ -10,7 +9,7 @@ use tenon_base::suggest::nearest;
 use tenon_base::{Error, Result};
 
 use super::discover::{Format, format_of};
-use super::read::{binary, read_text};
+use super::read::{binary, read_failed, read_text, reader};
 
 /// Called with the line and the wanted columns of each record.
 type Each<'a> = &'a mut dyn FnMut(u64, &[&str]) -> Result<()>;
@@ -22,8 +21,8 @@ const TEXT_COLUMN: &str = "text";
 /// column or a value that is not text is a data error.
 pub fn read_columns(path: &Path, columns: &[&str]) -> Result<Vec<(u64, Vec<String>)>> {
     let format = format_of(path)?;
-    if format == Format::Text {
-        return Err(Error::usage("a plain text file has no columns")
+    if matches!(format, Format::Text | Format::Fasta) {
+        return Err(Error::usage("a text or FASTA file has no columns")
             .at(path.display().to_string())
             .hint("use `.jsonl`, `.json`, `.csv` or `.tsv`"));
     }
@@ -46,18 +45,19 @@ pub(super) fn each_record(
         Format::JsonLines => json_lines(path, wanted, each),
         Format::Json => json_array(path, wanted, each),
         Format::Csv(delimiter) => csv(path, delimiter, wanted, each),
-        Format::Text => unreachable!("callers read plain text as documents"),
+        Format::Text | Format::Fasta => unreachable!("callers read these as documents"),
     }
 }
 
 fn json_lines(path: &Path, wanted: &[&str], each: Each<'_>) -> Result<()> {
-    let cannot = |reason| Error::io("cannot read", path, &reason);
-    let mut file = BufReader::new(File::open(path).map_err(cannot)?);
+    let mut file = reader(path)?;
     let (mut bytes, mut offset, mut line) = (Vec::new(), 0u64, 0u64);
     let mut names = None;
     loop {
         bytes.clear();
-        let n = file.read_until(b'\n', &mut bytes).map_err(cannot)?;
+        let n = file
+            .read_until(b'\n', &mut bytes)
+            .map_err(|reason| read_failed(path, &reason))?;
         if n == 0 {
             break;
         }

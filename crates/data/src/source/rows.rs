@@ -1,6 +1,6 @@
 //! Rows of text with the place each came from.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tenon_base::{Error, Result};
 
@@ -15,6 +15,7 @@ pub struct Rows {
     places: Vec<(u32, u64)>,
     files: Vec<PathBuf>,
     n_empty: u64,
+    notes: Vec<String>,
 }
 
 impl Rows {
@@ -70,6 +71,12 @@ impl Rows {
         format!("{}:{line}", self.files[file as usize].display())
     }
 
+    /// File and line of row `i`.
+    pub(super) fn record(&self, i: usize) -> (&Path, u64) {
+        let (file, line) = self.places[i];
+        (&self.files[file as usize], line)
+    }
+
     /// All texts in order.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
         (0..self.len()).map(|i| self.text(i))
@@ -83,6 +90,15 @@ impl Rows {
     /// Rows of the source that had no text.
     pub fn n_empty(&self) -> u64 {
         self.n_empty
+    }
+
+    /// What reading changed; lower-case fragments.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    pub(super) fn note(&mut self, note: String) {
+        self.notes.push(note);
     }
 
     /// Keeps the first `n` rows. Usage error when there are fewer.
@@ -104,6 +120,7 @@ impl Rows {
     pub fn select(&self, indices: &[u32]) -> Self {
         let mut rows = Rows {
             files: self.files.clone(),
+            notes: self.notes.clone(),
             ..Rows::default()
         };
         for &index in indices {
@@ -126,6 +143,7 @@ impl Rows {
             places: vec![(file, line)],
             files: self.files.clone(),
             n_empty: 0,
+            notes: self.notes.clone(),
         };
         (of(head, line), of(tail, tail_line))
     }

@@ -94,6 +94,16 @@ impl Tokenizer for HubTokenizer {
         self.specials
     }
 
+    fn special_ids(&self) -> Vec<u32> {
+        let added = self.pipeline.get_added_tokens_decoder();
+        let marked = added.iter().filter(|(_, token)| token.special);
+        let mut ids = self.specials.ids();
+        ids.extend(marked.map(|(id, _)| *id));
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+
     fn token_len_bytes(&self, id: u32) -> usize {
         self.len_bytes
             .get(id as usize)
@@ -180,7 +190,7 @@ fn find_specials(folder: &Folder, pipeline: &Pipeline, vocab_size: usize) -> Res
             };
             return match pipeline.token_to_id(token) {
                 Some(id) => Ok(Some(id)),
-                None if name == "pad" => Ok(None),
+                None if ["pad", "mask", "cls", "sep"].contains(&name) => Ok(None),
                 None => Err(Error::data(format!(
                     "the {name} token `{token}` is not in the vocabulary"
                 ))
@@ -196,6 +206,9 @@ fn find_specials(folder: &Folder, pipeline: &Pipeline, vocab_size: usize) -> Res
         bos: find("bos")?,
         pad: find("pad")?,
         unk: find("unk")?,
+        mask: find("mask")?,
+        cls: find("cls")?,
+        sep: find("sep")?,
     })
 }
 
@@ -209,6 +222,9 @@ fn config_of(pipeline: &Pipeline, specials: Specials) -> Value {
         ("bos_token", specials.bos),
         ("pad_token", specials.pad),
         ("unk_token", specials.unk),
+        ("mask_token", specials.mask),
+        ("cls_token", specials.cls),
+        ("sep_token", specials.sep),
     ];
     for (name, id) in named {
         if let Some(token) = id.and_then(|id| pipeline.id_to_token(id)) {

@@ -1,22 +1,35 @@
 //! Tokenizers: text to ids and back, and the files that other tools load with equal ids.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use tenon_base::files::Disk;
 use tenon_base::{Error, Result};
 
+use crate::cells::GeneVocabulary;
+
 mod byte;
 mod char;
+mod codon;
 mod files;
 mod gpt2;
 mod hub;
+mod residue;
 mod spell;
 mod stream;
+mod table;
+mod wordpiece;
+
+use self::files::Vocabulary;
+
+pub(crate) use self::files::{Folder, added_token, files_with, pretty, template};
 
 pub use self::byte::ByteTokenizer;
 pub use self::char::{CharTokenizer, Eos};
+pub use self::codon::CodonTokenizer;
 pub use self::gpt2::gpt2;
 pub use self::hub::HubTokenizer;
+pub use self::residue::ResidueTokenizer;
 pub use self::stream::StreamDecoder;
 
 /// Ids that stand for no text. Two names may share one id (GPT-2's bos is its eos).
@@ -31,6 +44,23 @@ pub struct Specials {
     pub pad: Option<u32>,
     /// Stands for what the vocabulary lacks.
     pub unk: Option<u32>,
+    /// Stands for a token that is to be guessed.
+    pub mask: Option<u32>,
+    /// Begins a text of an encoder; what is said of the whole text is read there.
+    pub cls: Option<u32>,
+    /// Ends a text of an encoder that has no eos.
+    pub sep: Option<u32>,
+}
+
+impl Specials {
+    /// The ids that are named, each once, in rising order.
+    pub fn ids(&self) -> Vec<u32> {
+        let named = [
+            self.eos, self.bos, self.pad, self.unk, self.mask, self.cls, self.sep,
+        ];
+        let ids: BTreeSet<u32> = named.into_iter().flatten().collect();
+        ids.into_iter().collect()
+    }
 }
 
 /// Ids of a text of which some parts may be outside the vocabulary.
@@ -64,11 +94,17 @@ pub trait Tokenizer: Send + Sync {
     /// The special ids.
     fn specials(&self) -> Specials;
 
+    /// All ids that stand for no text, in rising order: those of `specials` and whatever else the
+    /// vocabulary marks as special. They are never masked and never drawn.
+    fn special_ids(&self) -> Vec<u32> {
+        self.specials().ids()
+    }
+
     /// Bytes of text that `id` stands for: 0 for special ids, exact for byte, char and byte-level
     /// BPE vocabularies, the length of the decoded piece otherwise.
     fn token_len_bytes(&self, id: u32) -> usize;
 
-    /// `byte`, `char`, `gpt2` or `file`.
+    /// `byte`, `char`, `gpt2`, `esm`, `amplify`, `codon`, `genes` or `file`.
     fn spec_name(&self) -> &'static str;
 
     /// Files from which `load` restores this tokenizer and Python's `AutoTokenizer` reads equal
@@ -110,20 +146,36 @@ pub enum Spec {
     Char(Eos),
     /// GPT-2's 50,257 ids, embedded in the binary.
     Gpt2,
-    /// A folder with `tokenizer.json`, or that file.
+    /// The 33 ids of ESM-2: amino acids.
+    Esm,
+    /// The 27 ids of AMPLIFY: amino acids.
+    Amplify,
+    /// 64 codons and 5 special ids, as CodonFM has them.
+    Codon,
+    /// A folder with `tokenizer.json` or `vocab.txt`, or that file.
     File(PathBuf),
 }
 
+/// The tokenizers that are built in, by the names that configurations use.
+pub const BUILT_IN: &[&str] = &["gpt2", "byte", "char", "esm", "amplify", "codon"];
+
 impl Spec {
-    /// Reads `byte`, `char`, `gpt2` or a path. A name that is neither is a usage error.
+    /// Reads one of `BUILT_IN` or a path. A name that is neither is a usage error.
     pub fn parse(text: &str) -> Result<Spec> {
         match text {
             "byte" => Ok(Spec::Byte),
             "char" => Ok(Spec::Char(Eos::Added)),
             "gpt2" => Ok(Spec::Gpt2),
+            "esm" => Ok(Spec::Esm),
+            "amplify" => Ok(Spec::Amplify),
+            "codon" => Ok(Spec::Codon),
             path if Path::new(path).exists() => Ok(Spec::File(PathBuf::from(path))),
-            other => Err(Error::usage(format!("unknown tokenizer `{other}`"))
-                .hint("use `byte`, `char`, `gpt2`, or the path of a folder with `tokenizer.json`")),
+            other => Err(
+                Error::usage(format!("unknown tokenizer `{other}`")).hint(format!(
+                    "use {}, or the path of a folder with `tokenizer.json` or `vocab.txt`",
+                    names(BUILT_IN)
+                )),
+            ),
         }
     }
 
@@ -136,17 +188,32 @@ impl Spec {
             Spec::Byte => Box::new(ByteTokenizer),
             Spec::Char(eos) => Box::new(CharTokenizer::fit(texts, *eos)?),
             Spec::Gpt2 => Box::new(gpt2()),
+            Spec::Esm => Box::new(ResidueTokenizer::esm()),
+            Spec::Amplify => Box::new(ResidueTokenizer::amplify()),
+            Spec::Codon => Box::new(CodonTokenizer::new()),
             Spec::File(path) => load(path)?,
         })
     }
 }
 
-/// Restores a tokenizer from a folder (or its `tokenizer.json`), written by us or by others.
+/// Restores a tokenizer from a folder (or its `tokenizer.json` or `vocab.txt`), written by us or by
+/// others.
 pub fn load(path: &Path) -> Result<Box<dyn Tokenizer>> {
     let folder = files::Folder::read(path)?;
-    Ok(match folder.own_name() {
-        Some("byte") => Box::new(ByteTokenizer::from_folder(&folder)?),
-        Some("char") => Box::new(CharTokenizer::from_folder(&folder)?),
-        _ => Box::new(HubTokenizer::from_folder(folder)?),
+    Ok(match (folder.own_name(), folder.vocabulary()?) {
+        (Some("byte"), _) => Box::new(ByteTokenizer::from_folder(&folder)?),
+        (Some("char"), _) => Box::new(CharTokenizer::from_folder(&folder)?),
+        (Some("amplify"), _) => Box::new(ResidueTokenizer::amplify_from_folder(&folder)?),
+        (Some("genes"), _) => Box::new(GeneVocabulary::from_folder(&folder)?),
+        (Some("codon"), _) => Box::new(CodonTokenizer::from_folder(&folder)?),
+        (_, Vocabulary::Residues) => Box::new(ResidueTokenizer::from_folder(folder)?),
+        (_, Vocabulary::WordPiece) => Box::new(wordpiece::from_folder(folder)?),
+        (_, Vocabulary::Pipeline) => Box::new(HubTokenizer::from_folder(folder)?),
     })
+}
+
+/// `a`, `b` and so on, in backticks.
+fn names(names: &[&str]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    quoted.join(", ")
 }

@@ -53,7 +53,7 @@ fn lifetimes(plan: &Plan) -> Vec<Life> {
     plan.seeds.iter().for_each(|&s| note(s, 0));
     let outputs = plan.outputs.iter().map(|(_, s)| *s);
     let kept = outputs
-        .chain(plan.loss)
+        .chain(plan.losses.iter().copied())
         .chain(plan.value_grads.iter().map(|&(_, s)| s));
     kept.for_each(|s| note(s, end));
     for (life, slot) in lives.iter_mut().zip(&plan.slots) {
@@ -196,9 +196,9 @@ fn written_before_read(plan: &Plan) -> Result<(), String> {
     for (t, call) in plan.calls.iter().enumerate() {
         let mut uses = Uses::of(call);
         if let Call::Vjp { outs, .. } = call
-            && plan.loss.is_some_and(|loss| outs.contains(&Some(loss)))
+            && plan.losses.iter().any(|&loss| outs.contains(&Some(loss)))
         {
-            // The derivative of the loss computes the loss.
+            // The derivative of a loss computes the loss.
             let is_out = |s: &SlotId| outs.contains(&Some(*s));
             uses.reads.retain(|s| !is_out(s));
             uses.writes.extend(outs.iter().flatten());

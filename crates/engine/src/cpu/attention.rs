@@ -4,7 +4,8 @@ use super::{Cpu, span, whole, with_float};
 use crate::shape::DType;
 use crate::table::{AttentionDims, AttentionIn, Buf, Cache};
 use tenon_kernels::{
-    self as kernels, Attention, AttentionGrads, Cols, ColsMut, Lend, Pod, split_cols,
+    self as kernels, Attention, AttentionGrads, AttentionHead, Cols, ColsMut, Cx, Lend, Pod,
+    split_cols,
 };
 
 pub(super) fn work_len(cpu: &Cpu, dims: &AttentionDims, dtype: DType) -> usize {
@@ -124,4 +125,48 @@ pub(super) fn cached(
         };
         kernels::attention_cached(cx, problem, lend.write(whole(out)), lend.write(whole(work)));
     });
+}
+
+impl Cpu {
+    /// The probabilities with which one head of one sequence weighs its keys, for inspection: `out
+    /// [T, T]` = softmax(scale·q·kᵀ + mask), a row a query, from `q [T, H·K]` and `k [T, G·K]` as
+    /// attention reads them (rotated, where positions rotate). Needs no arena.
+    ///
+    /// # Panics
+    /// When there is no such head or a length does not fit.
+    pub fn attention_probabilities<S: kernels::Float>(
+        &self,
+        dims: &AttentionDims,
+        head: usize,
+        q: &[S],
+        k: &[S],
+        out: &mut [S],
+    ) {
+        let (cx, width) = (Cx::new(&self.pool, self.isa), dims.head_dim);
+        assert!(head < dims.n_heads, "head {head} of {}", dims.n_heads);
+        let len = q.len() / (dims.n_heads * width);
+        let widths = [dims.n_heads, dims.n_kv_heads].map(|heads| heads * width);
+        assert_eq!(
+            [q.len(), k.len()],
+            widths.map(|w| len * w),
+            "rows of q and k"
+        );
+        let cols = |data, row_stride, head: usize| Cols {
+            data,
+            row_stride,
+            offset: head * width,
+        };
+        let of = AttentionHead {
+            q: cols(q, widths[0], head),
+            k: cols(k, widths[1], head / (dims.n_heads / dims.n_kv_heads)),
+            len,
+            head_dim: width,
+            scale: dims.scale,
+            causal: dims.causal,
+            window: dims.window,
+            key_mask: None,
+        };
+        let n_work = kernels::gemm_work_len::<S>(cx.isa(), cx.pool().threads());
+        kernels::attention_probabilities(cx, of, out, &mut vec![S::from_f64(0.0); n_work]);
+    }
 }

@@ -1,7 +1,7 @@
 //! Matrix products, tables in their layouts, and updates on the CPU.
 
 use super::{Cpu, region, span, whole, with_float};
-use crate::table::{AdamW, Buf, Operand, Panels, Target};
+use crate::table::{AdamW, Buf, Operand, Panels, Sgd, Target};
 use tenon_kernels::{self as kernels, Gemm, Lend, Mat, PackedGemm, Pod};
 
 /// An operand as the kernel reads it.
@@ -97,6 +97,14 @@ pub(super) fn embedding(cpu: &mut Cpu, table: Buf, ids: Buf, y: Buf) {
     });
 }
 
+pub(super) fn embedding_vjp(cpu: &mut Cpu, dy: Buf, ids: Buf, dtable: Buf) {
+    let (cx, lend) = cpu.open();
+    with_float!(dy.dtype, S => {
+        let (rows, ids) = (lend.read(whole(dy)), lend.read(whole(ids)));
+        kernels::scatter_add_rows::<S>(cx, rows, dy.cols, ids, lend.write(whole(dtable)));
+    });
+}
+
 pub(super) fn adamw(cpu: &mut Cpu, [p, g, m, v]: [Buf; 4], spec: &AdamW) {
     let power = |beta: f64| beta.powf(spec.step as f64);
     let update = kernels::AdamW {
@@ -113,5 +121,20 @@ pub(super) fn adamw(cpu: &mut Cpu, [p, g, m, v]: [Buf; 4], spec: &AdamW) {
     with_float!(p.dtype, S => {
         let (g, p) = (lend.read::<S>(whole(g)), lend.write(whole(p)));
         kernels::adamw(cx, update, p, g, lend.write(whole(m)), lend.write(whole(v)));
+    });
+}
+
+pub(super) fn sgd(cpu: &mut Cpu, [p, g]: [Buf; 2], velocity: Option<Buf>, spec: &Sgd) {
+    let update = kernels::Sgd {
+        learning_rate: spec.learning_rate,
+        momentum: spec.momentum,
+        nesterov: false,
+        weight_decay: spec.weight_decay,
+        grad_scale: spec.grad_scale,
+    };
+    let (cx, lend) = cpu.open();
+    with_float!(p.dtype, S => {
+        let velocity = velocity.map(|u| lend.write(whole(u)));
+        kernels::sgd::<S>(cx, update, lend.write(whole(p)), lend.read(whole(g)), velocity);
     });
 }

@@ -1,8 +1,8 @@
-//! Row-wise operators on the CPU: derivatives of norms, rotation, dropout.
+//! Row-wise operators on the CPU: norms, rotation, dropout, means, losses.
 
 use super::{Cpu, whole, with_float};
-use crate::table::{Buf, RopeStyle, Target};
-use tenon_kernels::{self as kernels, Cols, ColsMut, NormGrads, NormSaved, Rope};
+use crate::table::{Buf, RopeStyle, Target, XentSpec};
+use tenon_kernels::{self as kernels, Cols, ColsMut, Lend, MeanPool, NormGrads, NormSaved, Rope};
 
 /// What a norm kept for its derivative.
 pub(super) struct Saved {
@@ -83,5 +83,68 @@ pub(super) fn dropout(cpu: &mut Cpu, dropout: kernels::Dropout, x: Buf, y: Buf) 
     let (cx, lend) = cpu.open();
     with_float!(x.dtype, S => {
         kernels::dropout::<S>(cx, dropout, lend.read(whole(x)), lend.write(whole(y)));
+    });
+}
+
+fn means<'a>(lend: &Lend<'a>, skip: [bool; 2], bounds: Buf, width: usize) -> MeanPool<'a> {
+    MeanPool {
+        cu_seqlens: lend.read(whole(bounds)),
+        width,
+        skip_first: skip[0],
+        skip_last: skip[1],
+    }
+}
+
+pub(super) fn pool_mean(cpu: &mut Cpu, skip: [bool; 2], x: Buf, bounds: Buf, y: Buf) {
+    let (cx, lend) = cpu.open();
+    let pool = means(&lend, skip, bounds, x.cols);
+    with_float!(x.dtype, S => {
+        kernels::mean_pool::<S>(cx, pool, lend.read(whole(x)), lend.write(whole(y)));
+    });
+}
+
+pub(super) fn pool_mean_vjp(cpu: &mut Cpu, skip: [bool; 2], dy: Buf, bounds: Buf, dx: Target) {
+    let (cx, lend) = cpu.open();
+    let pool = means(&lend, skip, bounds, dy.cols);
+    with_float!(dy.dtype, S => {
+        let (dy, to) = (lend.read(whole(dy)), lend.write(whole(dx.buf)));
+        kernels::mean_pool_vjp::<S>(cx, pool, dy, to, dx.accumulate);
+    });
+}
+
+pub(super) fn token_dropout(cpu: &mut Cpu, mask_id: u32, trained: f64, bufs: [Buf; 4]) {
+    let [x, ids, bounds, y] = bufs;
+    let (cx, lend) = cpu.open();
+    let dropout = kernels::TokenDropout {
+        ids: lend.read(whole(ids)),
+        cu_seqlens: lend.read(whole(bounds)),
+        mask_id,
+        trained,
+    };
+    with_float!(x.dtype, S => {
+        kernels::token_dropout::<S>(cx, dropout, lend.read(whole(x)), lend.write(whole(y)));
+    });
+}
+
+pub(super) fn xent_rows(
+    cpu: &mut Cpu,
+    spec: &XentSpec,
+    [logits, targets, loss]: [Buf; 3],
+    chosen: Option<Buf>,
+    gradient: bool,
+    rank: Option<Buf>,
+) {
+    let (cx, lend) = cpu.open();
+    let XentSpec {
+        label_smoothing,
+        z_loss,
+    } = *spec;
+    with_float!(logits.dtype, S => {
+        let grad_scale = gradient.then_some(1.0);
+        let xent = kernels::Xent::<S> { label_smoothing, z_loss, grad_scale };
+        let rank = rank.map(|r| lend.write(whole(r)));
+        let chosen = chosen.map(|c| lend.read(whole(c)));
+        let (logits, targets) = (lend.write(whole(logits)), lend.read(whole(targets)));
+        kernels::xent_rows(cx, xent, logits, targets, chosen, lend.write(whole(loss)), rank);
     });
 }

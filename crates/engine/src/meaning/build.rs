@@ -240,6 +240,25 @@ impl Build {
         self.mul(x, c)
     }
 
+    /// 1 where a row of a packed batch belongs to a sequence, without its first `skip[0]` and last
+    /// `skip[1]` rows, else 0: `bounds [S+1] → [S, N]`.
+    pub fn rows_of_sequences(&mut self, bounds: Val, n_rows: usize, skip: [usize; 2]) -> Val {
+        let n_seqs = self.shape(bounds)[0] - 1;
+        let bound = |b: &mut Self, at, moved| {
+            let x = b.slice(bounds, 0, at, n_seqs);
+            let x = b.reshape(x, &[n_seqs, 1]);
+            b.add_scalar(x, moved)
+        };
+        // Half a row before the first, so that one comparison means "not before".
+        let start = bound(self, 0, skip[0] as f64 - 0.5);
+        let end = bound(self, 1, -(skip[1] as f64));
+        let rows = self.iota(n_rows);
+        let rows = self.reshape(rows, &[1, n_rows]);
+        let after = self.less(start, rows);
+        let before = self.less(rows, end);
+        self.mul(after, before)
+    }
+
     /// For every row of a packed batch the number of its sequence: `bounds [S+1] → [N]`.
     pub fn sequence_of_row(&mut self, bounds: Val, n_rows: usize) -> Val {
         let n_bounds = self.shape(bounds)[0];

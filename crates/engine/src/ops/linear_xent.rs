@@ -1,33 +1,46 @@
 //! The head of a language model and its loss in one operator.
 
+mod cases;
+
+pub(super) use cases::ENTRY;
+
 use super::WeightLayout;
-use crate::check::{Case, CaseInput, Entry, Reject};
 use crate::constraint;
 use crate::meaning::{Build, Val};
 use crate::op::{Cost, Cx, Grad, Op, Room, Saves, Vjp};
-use crate::shape::{DType, Dim, Elem, Extent, Shape, ShapeError, Ty};
+use crate::shape::{DType, Elem, Extent, Shape, ShapeError, Ty};
 use crate::table::{Buf, Operand, Target, XentSpec};
+use std::ops::Range;
 
-/// Cross-entropy of `logits = x·Wᵀ` (or `x·W`) against `targets`, computed for a chunk of rows at a
-/// time: a `[N, V]` matrix never exists.
+/// Cross-entropy of `logits = x·Wᵀ + b` (or `x·W + b`) against `targets`, computed for a chunk of
+/// rows at a time: a `[N, V]` matrix never exists.
 ///
 /// Inputs `x [N, D]`, `w [V, D]` or `[D, V]`, `targets [N]` in `[0, V)` or −100 for rows that do
-/// not count. Outputs `loss [N]` in nats (0 where not counted) and, when `rank`, `rank [N]`: how
-/// many logits are larger than the target's, −1 where not counted.
+/// not count, and `b [V]` when `bias`. Rows may be tokens or sequences alike. Outputs `loss [N]` in
+/// nats (0 where not counted) and, when `rank`, `rank [N]`: how many logits are larger than the
+/// target's, −1 where not counted.
 ///
 /// With `lse = log Σ exp(logits)`, smoothing `ε` and z-loss weight `ζ`, a row's loss is
 /// `(1 − ε)·(lse − logit_target) + ε·(lse − mean(logits)) + ζ·lse²`.
 ///
 /// C1 the weight's inputs are the columns of `x`. C2 targets are one index a row. C3 `0 ≤ ε < 1`,
-/// `ζ ≥ 0`.
+/// `ζ ≥ 0`. C4 `b` has one value a class.
 ///
 /// Derivative of the sum of all rows, with `p = softmax(logits)` and `q = (1 − ε)·onehot + ε/V`:
-/// `dlogits = (1 + 2ζ·lse)·p − q`, `dx = dlogits·W`, `dW += dlogitsᵀ·x`. Loss and derivative come
-/// from one pass over the logits, so training computes both in the derivative call.
+/// `dlogits = (1 + 2ζ·lse)·p − q`, `dx = dlogits·W`, `dW += dlogitsᵀ·x`, `db += Σ_rows dlogits`.
+/// Loss and derivative come from one pass over the logits, so training computes both in the
+/// derivative call.
+///
+/// Rows that do not count cost nothing: where there are some, the counted rows are gathered in
+/// order, a chunk at a time, and their gradients scattered, so that the head costs what a batch of
+/// the counted rows alone would. Chunks are cut from the counted rows, which decides the order of
+/// summation of `dW` and `db`; where all rows count nothing is copied. The cost counts all rows.
 #[derive(Clone, Copy, Debug)]
 pub struct LinearXent {
     /// Layout of the weight.
     pub layout: WeightLayout,
+    /// Whether there is a bias.
+    pub bias: bool,
     /// Smoothing and z-loss.
     pub spec: XentSpec,
     /// Whether ranks are wanted; training does without.
@@ -38,10 +51,6 @@ pub struct LinearXent {
 const CHUNK_BYTES: usize = 112 << 20;
 
 impl LinearXent {
-    fn vocabulary(&self, w: &Shape) -> usize {
-        self.layout.in_out(w).1
-    }
-
     /// Most rows whose logits exist at a time: a function of vocabulary and type alone, since it
     /// decides the order of summation of the weight's gradient.
     pub fn chunk_rows(vocabulary: usize, float: DType) -> usize {
@@ -51,35 +60,117 @@ impl LinearXent {
         (rows / step * step).clamp(32, 512)
     }
 
-    /// Calls `f` with each chunk's rows and its logits.
+    /// Elements of scratch for the logits of a chunk, its gathered rows, and all indices, for `n`
+    /// rows of `d` and `v` classes.
+    fn parts([n, d, v]: [usize; 3], float: DType) -> [usize; 3] {
+        let chunk = Self::chunk_rows(v, float).min(n);
+        let indices = (n * DType::I32.bytes()).div_ceil(float.bytes());
+        [chunk * v, chunk * d, indices]
+    }
+
+    /// Computes losses and ranks, and calls `f` with each chunk's logits: replaced by their
+    /// gradients when `gradient`.
     fn chunks(
         &self,
         cx: &mut Cx<'_>,
-        [x, w]: [Buf; 2],
-        mut f: impl FnMut(&mut Cx<'_>, std::ops::Range<usize>, Buf, Buf),
+        head: &Head,
+        gradient: bool,
+        mut f: impl FnMut(&mut Cx<'_>, &Chunk),
     ) {
-        let vocabulary = if self.layout == WeightLayout::OutIn {
-            w.rows
-        } else {
-            w.cols
+        let (x, [n, d]) = (head.x, [head.x.rows, head.x.cols]);
+        let v = match self.layout {
+            WeightLayout::OutIn => head.w.rows,
+            WeightLayout::InOut => head.w.cols,
         };
-        let chunk = Self::chunk_rows(vocabulary, x.dtype);
-        let logits = cx.scratch.columns(0..chunk.min(x.rows) * vocabulary);
-        let work = cx.scratch.columns(logits.cols..cx.scratch.cols);
-        for start in (0..x.rows).step_by(chunk) {
-            let rows = start..(start + chunk).min(x.rows);
-            let logits = logits
-                .columns(0..rows.len() * vocabulary)
-                .reshaped(rows.len(), vocabulary);
+        let mut end = 0;
+        let [logits, gathered, indices] = Self::parts([n, d, v], x.dtype).map(|len| {
+            end += len;
+            cx.scratch.columns(end - len..end)
+        });
+        let work = cx.scratch.columns(end..cx.scratch.cols);
+        let indices = Buf::matrix(indices.offset, DType::I32, n, 1);
+        let counted = cx.k.counted_rows(head.targets, indices);
+        if counted < n {
+            cx.k.fill(head.loss, 0.0);
+            head.rank.into_iter().for_each(|rank| cx.k.fill(rank, -1.0));
+            head.dx.into_iter().for_each(|dx| _ = cx.adding(dx));
+        }
+        let step = Self::chunk_rows(v, x.dtype);
+        for start in (0..counted).step_by(step) {
+            let rows = start..(start + step).min(counted);
+            let part = |b: Buf, cols| b.columns(0..rows.len() * cols).reshaped(rows.len(), cols);
+            let chosen = (counted < n).then(|| indices.rows(rows.clone()));
+            let at = |b: Buf| if counted < n { b } else { b.rows(rows.clone()) };
+            let x = chosen.map_or(at(x), |_| part(gathered, d));
+            if let Some(chosen) = chosen {
+                cx.k.embedding(head.x, chosen, x);
+            }
+            let logits = part(logits, v);
             let c = Target {
                 buf: logits,
                 accumulate: false,
             };
-            let x = Operand::plain(x.rows(rows.clone()));
-            cx.k.gemm(x, self.layout.forward(w), c, None, work);
-            f(cx, rows, logits, work);
+            let w = self.layout.forward(head.w);
+            cx.k.gemm(Operand::plain(x), w, c, head.bias, work);
+            let (targets, loss, rank) = (at(head.targets), at(head.loss), head.rank.map(at));
+            cx.k.xent_rows(&self.spec, logits, targets, chosen, gradient, loss, rank);
+            f(
+                cx,
+                &Chunk {
+                    x,
+                    logits,
+                    rows,
+                    chosen,
+                    work,
+                },
+            );
         }
     }
+
+    /// The part of `dx` that comes from a chunk, the last that is asked of it: gathered rows make
+    /// room for their gradients.
+    fn input_grad(&self, cx: &mut Cx<'_>, chunk: &Chunk, w: Buf, dx: Target) {
+        let (dy, w) = (Operand::plain(chunk.logits), self.layout.backward(w));
+        let c = match chunk.chosen {
+            None => Target {
+                buf: dx.buf.rows(chunk.rows.clone()),
+                ..dx
+            },
+            Some(_) => Target {
+                buf: chunk.x,
+                accumulate: false,
+            },
+        };
+        cx.k.gemm(dy, w, c, None, chunk.work);
+        if let Some(chosen) = chunk.chosen {
+            cx.k.embedding_vjp(chunk.x, chosen, dx.buf);
+        }
+    }
+}
+
+/// What is computed from what.
+struct Head {
+    x: Buf,
+    w: Buf,
+    bias: Option<Buf>,
+    targets: Buf,
+    loss: Buf,
+    rank: Option<Buf>,
+    dx: Option<Target>,
+}
+
+/// Counted rows whose logits exist at the same time.
+struct Chunk {
+    /// Their rows of `x`.
+    x: Buf,
+    /// Their logits, or gradients of those.
+    logits: Buf,
+    /// Which of the counted rows they are.
+    rows: Range<usize>,
+    /// Which rows of `x` they are, where not all count; then `x` is a copy.
+    chosen: Option<Buf>,
+    /// Workspace of products.
+    work: Buf,
 }
 
 impl Op for LinearXent {
@@ -90,92 +181,102 @@ impl Op for LinearXent {
     fn outputs(&self, ins: &[&Ty]) -> Result<Vec<Ty>, ShapeError> {
         let (x, w, targets) = (&ins[0].shape, &ins[1].shape, ins[2]);
         constraint!(w.dims().len() == 2, "C1", "weight {w} is no matrix");
-        let (i, _) = self.layout.in_out(w);
+        let (i, v) = self.layout.in_out(w);
         constraint!(
             x.cols() == i,
             "C1",
             "input {x} has rows of {}, weight {w} takes {i}",
             x.cols()
         );
-        let one = targets.shape == Shape::new([Dim::Tokens]) && targets.elem == Elem::Index;
-        constraint!(one, "C2", "targets are {targets}");
+        let row = Shape::new([x.lead()]);
+        let one = targets.shape == row && targets.elem == Elem::Index;
+        constraint!(one, "C2", "targets are {targets} for input {x}");
         let XentSpec {
             label_smoothing,
             z_loss,
         } = self.spec;
         let sane = (0.0..1.0).contains(&label_smoothing) && z_loss >= 0.0;
         constraint!(sane, "C3", "smoothing {label_smoothing}, z-loss {z_loss}");
-        let mut outs = vec![Ty::sum(Shape::new([Dim::Tokens]))];
+        if self.bias {
+            let b = &ins[3].shape;
+            constraint!(*b == Shape::fixed(&[v]), "C4", "bias {b} for {v} classes");
+        }
+        let mut outs = vec![Ty::sum(row.clone())];
         if self.rank {
-            outs.push(Ty::index(Shape::new([Dim::Tokens])));
+            outs.push(Ty::index(row));
         }
         Ok(outs)
     }
 
     fn grads(&self) -> Vec<Grad> {
-        vec![Grad::Flows, Grad::Flows, Grad::None("targets are discrete")]
+        let targets = Grad::None("targets are discrete");
+        let mut grads = vec![Grad::Flows, Grad::Flows, targets];
+        if self.bias {
+            grads.push(Grad::Flows);
+        }
+        grads
     }
 
     fn saves(&self) -> Saves {
-        Saves::new(&[0, 1, 2], &[]).with_outputs()
+        let ins: &[usize] = if self.bias { &[0, 1, 2, 3] } else { &[0, 1, 2] };
+        Saves::new(ins, &[]).with_outputs()
     }
 
     fn scratch(&self, ins: &[&Ty], room: &Room<'_>) -> usize {
-        let vocabulary = self.vocabulary(&ins[1].shape);
-        let rows = Self::chunk_rows(vocabulary, room.float).min(room.extent.tokens);
-        rows * vocabulary + room.device.gemm_work_len(room.float)
+        let n = ins[0].shape.lead().resolve(room.extent);
+        let (d, v) = self.layout.in_out(&ins[1].shape);
+        let parts: usize = Self::parts([n, d, v], room.float).iter().sum();
+        parts + room.device.gemm_work_len(room.float)
     }
 
     fn forward(&self, cx: &mut Cx<'_>, ins: &[Buf], outs: &[Buf]) {
-        let rank = self.rank.then(|| outs[1]);
-        self.chunks(cx, [ins[0], ins[1]], |cx, rows, logits, _| {
-            let targets = ins[2].rows(rows.clone());
-            let rank = rank.map(|r| r.rows(rows.clone()));
-            cx.k.xent_rows(&self.spec, logits, targets, false, outs[0].rows(rows), rank);
-        });
+        let head = Head {
+            x: ins[0],
+            w: ins[1],
+            targets: ins[2],
+            bias: self.bias.then(|| ins[3]),
+            loss: outs[0],
+            rank: self.rank.then(|| outs[1]),
+            dx: None,
+        };
+        self.chunks(cx, &head, false, |_, _| ());
     }
 
     fn vjp(&self, cx: &mut Cx<'_>, call: &Vjp<'_>) {
         assert!(call.dy[0].is_none(), "the loss is where derivatives start");
-        let (x, w, targets, loss) = (call.input(0), call.input(1), call.input(2), call.output(0));
-        let rank = self.rank.then(|| call.output(1));
+        let head = Head {
+            x: call.input(0),
+            w: call.input(1),
+            targets: call.input(2),
+            bias: self.bias.then(|| call.input(3)),
+            loss: call.output(0),
+            rank: self.rank.then(|| call.output(1)),
+            dx: call.dx[0],
+        };
         let dw = call.dx[1].map(|t| Target {
             buf: cx.adding(t),
             accumulate: true,
         });
-        self.chunks(cx, [x, w], |cx, rows, logits, work| {
-            let at = |b: Buf| b.rows(rows.clone());
-            cx.k.xent_rows(
-                &self.spec,
-                logits,
-                at(targets),
-                true,
-                at(loss),
-                rank.map(at),
-            );
-            if let Some(dx) = call.dx[0] {
-                let dx = Target {
-                    buf: at(dx.buf),
-                    ..dx
-                };
-                cx.k.gemm(
-                    Operand::plain(logits),
-                    self.layout.backward(w),
-                    dx,
-                    None,
-                    work,
-                );
-            }
+        let db = call.dx.get(3).copied().flatten().map(|t| cx.adding(t));
+        self.chunks(cx, &head, true, |cx, chunk| {
+            let Chunk { logits, work, .. } = *chunk;
             if let Some(dw) = dw {
-                let (a, b) = self.layout.weight_grad(at(x), logits);
+                let (a, b) = self.layout.weight_grad(chunk.x, logits);
                 cx.k.gemm(a, b, dw, None, work);
+            }
+            if let Some(db) = db {
+                cx.k.add_column_sums(logits, db);
+            }
+            if let Some(dx) = head.dx {
+                self.input_grad(cx, chunk, head.w, dx);
             }
         });
     }
 
     fn cost(&self, ins: &[&Ty], extent: Extent) -> Cost {
         let (d, v) = self.layout.in_out(&ins[1].shape);
-        let (n, d, v) = (extent.tokens as f64, d as f64, v as f64);
+        let n = ins[0].shape.lead().resolve(extent);
+        let (n, d, v) = (n as f64, d as f64, v as f64);
         Cost {
             flops: 2.0 * n * d * v + 4.0 * n * v,
             elements: n * d + d * v,
@@ -187,7 +288,10 @@ impl Op for LinearXent {
             WeightLayout::OutIn => b.transpose(ins[1]),
             WeightLayout::InOut => ins[1],
         };
-        let logits = b.matmul(ins[0], w);
+        let mut logits = b.matmul(ins[0], w);
+        if self.bias {
+            logits = b.add(logits, ins[3]);
+        }
         let (n, v) = (b.shape(logits)[0], b.shape(logits)[1]);
         let top = b.max(logits, 1);
         let shifted = b.sub(logits, top);
@@ -227,67 +331,4 @@ impl Op for LinearXent {
         }
         outs
     }
-}
-
-pub(super) const ENTRY: Entry = Entry {
-    name: "linear_xent",
-    cases,
-    rejects,
-};
-
-fn cases() -> Vec<Case> {
-    let case = |n: usize, d: usize, v: usize, layout, spec, rank| {
-        let w = if layout == WeightLayout::OutIn {
-            [v, d]
-        } else {
-            [d, v]
-        };
-        let target = |r: usize| if r % 5 == 3 { -100 } else { (r * 7 % v) as i64 };
-        let ins = vec![
-            CaseInput::random(Ty::float(Shape::rows(d))),
-            CaseInput::random(Ty::float(Shape::fixed(&w))),
-            CaseInput::given(Ty::index(Shape::new([Dim::Tokens])), (0..n).map(target)),
-        ];
-        let name = format!("{n}x{d}x{v} {layout:?} {spec:?} rank {rank}");
-        Case::new(name, LinearXent { layout, spec, rank }, n, ins)
-    };
-    let plain = XentSpec {
-        label_smoothing: 0.0,
-        z_loss: 0.0,
-    };
-    let full = XentSpec {
-        label_smoothing: 0.1,
-        z_loss: 1e-2,
-    };
-    vec![
-        case(1, 1, 2, WeightLayout::OutIn, plain, true),
-        case(9, 5, 17, WeightLayout::OutIn, plain, true),
-        case(9, 8, 33, WeightLayout::InOut, full, false),
-        case(70, 4, 5, WeightLayout::InOut, plain, true),
-        case(600, 3, 7, WeightLayout::OutIn, full, true),
-    ]
-}
-
-fn rejects() -> Vec<Reject> {
-    let op = |label_smoothing, z_loss| LinearXent {
-        layout: WeightLayout::OutIn,
-        spec: XentSpec {
-            label_smoothing,
-            z_loss,
-        },
-        rank: false,
-    };
-    let x = || Ty::float(Shape::rows(4));
-    let w = |d| Ty::float(Shape::fixed(&[9, d]));
-    let targets = || Ty::index(Shape::new([Dim::Tokens]));
-    vec![
-        Reject::new("C1", op(0.0, 0.0), vec![x(), w(5), targets()]),
-        Reject::new(
-            "C2",
-            op(0.0, 0.0),
-            vec![x(), w(4), Ty::float(Shape::new([Dim::Tokens]))],
-        ),
-        Reject::new("C3", op(1.0, 0.0), vec![x(), w(4), targets()]),
-        Reject::new("C3", op(0.0, -1.0), vec![x(), w(4), targets()]),
-    ]
 }

@@ -26,11 +26,15 @@ pub struct Rotary {
     pub style: RopeStyle,
 }
 
-/// The tables `cos, sin [positions, K/2]` of angles `p·theta^(−2i/K)`, computed in f64.
-pub fn rotary_tables(head_dim: usize, theta: f64, positions: usize) -> (Vec<f64>, Vec<f64>) {
-    let half = head_dim / 2;
-    let frequency = |i: usize| theta.powf(-2.0 * i as f64 / head_dim as f64);
-    let angles = (0..positions).flat_map(|p| (0..half).map(move |i| p as f64 * frequency(i)));
+/// The tables `cos, sin [positions, K/2]` of angles `p·frequency`, in f64. The plain frequency of
+/// pair `i` is `theta^(−2i/K)`.
+pub fn rotary_tables(frequencies: &[f64], positions: usize) -> (Vec<f64>, Vec<f64>) {
+    let row = |p: usize| {
+        frequencies
+            .iter()
+            .map(move |frequency| p as f64 * frequency)
+    };
+    let angles = (0..positions).flat_map(row);
     angles.map(|a| (a.cos(), a.sin())).unzip()
 }
 
@@ -160,7 +164,9 @@ pub(super) const ENTRY: Entry = Entry {
 
 fn tables(head_dim: usize, positions: usize) -> [CaseInput; 2] {
     let ty = || Ty::float(Shape::fixed(&[positions, head_dim / 2]));
-    let (cos, sin) = rotary_tables(head_dim, 10_000.0, positions);
+    let frequency = |i| 10_000f64.powf(-2.0 * f64::from(i) / head_dim as f64);
+    let frequencies: Vec<f64> = (0..head_dim as u32 / 2).map(frequency).collect();
+    let (cos, sin) = rotary_tables(&frequencies, positions);
     [CaseInput::floats(ty(), cos), CaseInput::floats(ty(), sin)]
 }
 

@@ -55,7 +55,7 @@ impl Planner<'_> {
     fn is_active(&self, node: NodeId) -> bool {
         let n = self.graph.node(node);
         let arrived =
-            |v: &ValueId| self.grad[v.0 as usize].is_some() || self.graph.loss == Some(*v);
+            |v: &ValueId| self.grad[v.0 as usize].is_some() || self.graph.losses.contains(v);
         n.outs.iter().any(arrived) && n.ins.iter().any(|v| self.needs_grad[v.0 as usize])
     }
 

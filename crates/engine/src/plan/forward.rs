@@ -49,7 +49,7 @@ impl Planner<'_> {
         let n = self.graph.node(node);
         self.options.training
             && n.op.saves().vjp_writes_outputs
-            && n.outs.iter().any(|&v| self.graph.loss == Some(v))
+            && n.outs.iter().any(|v| self.graph.losses.contains(v))
             && n.ins.iter().any(|v| self.needs_grad[v.0 as usize])
     }
 

@@ -50,7 +50,11 @@ impl Planner<'_> {
                 .iter()
                 .filter_map(|(n, v)| Some((n.clone(), self.value[v.0 as usize]?)))
                 .collect(),
-            loss: graph.loss.and_then(|v| self.value[v.0 as usize]),
+            losses: graph
+                .losses
+                .iter()
+                .filter_map(|v| self.value[v.0 as usize])
+                .collect(),
             value_grads: graph
                 .differentiated
                 .iter()
@@ -65,15 +69,15 @@ impl Planner<'_> {
         }
     }
 
-    /// Named outputs and the loss live to the end of a run.
+    /// Named outputs and the losses live to the end of a run.
     fn keep_outputs(&mut self) {
         let end = self.calls.len();
         let kept = self
             .graph
             .outputs
             .iter()
-            .map(|&(_, v)| v)
-            .chain(self.graph.loss);
+            .map(|(_, v)| v)
+            .chain(&self.graph.losses);
         let values = kept.filter_map(|v| self.value[v.0 as usize]);
         let grads = self
             .graph

@@ -4,8 +4,8 @@
 use proptest::prelude::*;
 use tenon_engine::graph::Part;
 use tenon_engine::ops::{
-    Activate, Add, Attention, AttentionLayout, Dropout, Embedding, LayerNorm, Linear, LinearXent,
-    RmsNorm, Rotary, SwiGlu, WeightLayout, rotary_tables,
+    Activate, Add, Attention, AttentionLayout, Dropout, Embedding, Experts, LayerNorm, Linear,
+    LinearXent, RmsNorm, Rotary, RouterBalance, SwiGlu, WeightLayout, rotary_tables,
 };
 use tenon_engine::table::{Activation, AttentionDims, RopeStyle, XentSpec};
 use tenon_engine::{Dim, Extent, Graph, GraphBuilder, Init, Role, Shape, Ty, ValueId};
@@ -38,7 +38,7 @@ pub(crate) struct Sketch {
 pub(crate) fn sketches() -> impl Strategy<Value = Sketch> {
     let place = || prop_oneof![3 => 0..3usize, 1 => 0..40usize];
     let step = (
-        0..14u8,
+        0..15u8,
         [place(), place(), place()],
         0..64usize,
         prop::bool::weighted(0.1),
@@ -189,7 +189,8 @@ impl Maker<'_> {
                 self.apply(Dropout { p: 0.3, site }, &[a]);
             }
             12 => self.rotary(a, width),
-            _ => self.attention([a, b, c], width),
+            13 => self.attention([a, b, c], width),
+            _ => self.experts([a, b], choice),
         }
         if step.is_output {
             let v = self.pick(0, None);
@@ -219,7 +220,7 @@ impl Maker<'_> {
     }
 
     fn rotary(&mut self, x: ValueId, width: usize) {
-        let (cos, sin) = rotary_tables(2, 100.0, POSITIONS);
+        let (cos, sin) = rotary_tables(&[1.0], POSITIONS);
         let cos = self.b.constant("cos", &[POSITIONS, 1], cos);
         let sin = self.b.constant("sin", &[POSITIONS, 1], sin);
         let positions = self.index("positions", Dim::Tokens);
@@ -250,7 +251,50 @@ impl Maker<'_> {
         );
     }
 
-    /// Derivatives start from a loss, from seeded values, or from both.
+    /// Logits of experts. Their bias keeps them apart where rounding alone would make them differ,
+    /// since then it would make the choice.
+    fn router(&mut self, x: ValueId, choice: usize) -> ValueId {
+        self.linear(x, choice | 16);
+        self.pick(0, None)
+    }
+
+    /// Experts of the first value, chosen by the second.
+    fn experts(&mut self, [x, chooser]: [ValueId; 2], choice: usize) {
+        let logits = self.router(chooser, choice);
+        let (d, e) = (self.width(x), self.width(logits));
+        let ins = [
+            x,
+            logits,
+            self.param(&[e, 3, d], choice),
+            self.param(&[e, 3, d], choice / 4),
+            self.param(&[e, d, 3], choice),
+        ];
+        let op = Experts {
+            n_experts: e,
+            per_token: 1 + choice % 3,
+        };
+        self.apply(op, &ins);
+    }
+
+    /// A further loss, of the logits of one layer or of two.
+    fn balance(&mut self, targets: ValueId) {
+        let k = self.n_nodes;
+        let mut ins = vec![targets];
+        for i in 0..1 + k % 2 {
+            let x = self.pick(k + i, None);
+            ins.push(self.router(x, k - k % 8));
+        }
+        let op = RouterBalance {
+            n_experts: self.width(ins[1]),
+            per_token: 2,
+            coefficient: 0.7,
+            n_layers: ins.len() - 1,
+        };
+        let loss = self.b.apply("balance", op, &ins);
+        self.b.add_loss(loss);
+    }
+
+    /// Derivatives start from losses, from seeded values, or from both.
     fn end(mut self) -> Graph {
         let mut seeded: Vec<ValueId> = Vec::new();
         for i in 0..self.sketch.n_seeds {
@@ -266,6 +310,7 @@ impl Maker<'_> {
             let targets = self.index("targets", Dim::Tokens);
             let op = LinearXent {
                 layout: WeightLayout::OutIn,
+                bias: false,
                 spec: XentSpec {
                     label_smoothing: 0.1,
                     z_loss: 0.01,
@@ -274,6 +319,9 @@ impl Maker<'_> {
             };
             let loss = self.b.apply("loss", op, &[x, weight, targets]);
             self.b.set_loss(loss);
+            if !self.n_nodes.is_multiple_of(3) {
+                self.balance(targets);
+            }
         }
         let mut graph = self.b.finish();
         for (i, param) in graph.params.iter_mut().enumerate() {

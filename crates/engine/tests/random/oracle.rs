@@ -119,8 +119,8 @@ impl Problem {
                 .map(|(y, c)| y.d * c)
                 .sum::<f64>();
         }
-        if let Some(loss) = self.graph.loss {
-            meant += values[&loss].data.iter().map(|y| y.d).sum::<f64>();
+        for loss in &self.graph.losses {
+            meant += values[loss].data.iter().map(|y| y.d).sum::<f64>();
         }
         let (mut have, mut size) = (0.0, 0.0);
         for (grad, direction) in grads.iter().zip(self.directions.values()) {

@@ -11,11 +11,13 @@
 mod backward;
 mod cached;
 mod forward;
+mod probabilities;
 mod sight;
 
 pub use backward::{AttentionGrads, attention_vjp, attention_vjp_work_len};
 pub use cached::{Cache, CachedAttention, attention_cached, cache_append};
 pub use forward::{attention, attention_work_len};
+pub use probabilities::{AttentionHead, attention_probabilities};
 
 use crate::gemm::{Block, prefetch, turn_block};
 use crate::{Cols, Float, Isa};
@@ -74,7 +76,8 @@ impl<S: Float> Attention<'_, S> {
     }
 }
 
-fn assert_cu_seqlens(cu_seqlens: &[i32]) -> usize {
+/// Panics unless the bounds rise from 0; returns where they end.
+pub(crate) fn assert_cu_seqlens(cu_seqlens: &[i32]) -> usize {
     assert!(cu_seqlens.first() == Some(&0), "cu_seqlens starts with 0");
     assert!(cu_seqlens.is_sorted(), "cu_seqlens falls");
     cu_seqlens[cu_seqlens.len() - 1] as usize

@@ -35,6 +35,9 @@ pub(super) struct Sums<'a, S> {
     pub(super) bias: Option<&'a [S]>,
 }
 
+/// Computes a rectangle of C with the workspace of its worker.
+type Compute<'f, S> = dyn Fn(Part, &Sums<'_, S>, &mut [S]) + Sync + 'f;
+
 impl<'a, S: Float> Output<'a, S> {
     /// Calls `compute` once for each of the rectangles that C is cut into, whole tiles of this many
     /// rows and columns, with the workspace of its worker.
@@ -47,7 +50,7 @@ impl<'a, S: Float> Output<'a, S> {
         cx: Cx<'_>,
         tile: (usize, usize),
         work: &mut [S],
-        compute: &(dyn Fn(Part, &Sums<'_, S>, &mut [S]) + Sync),
+        compute: &Compute<'_, S>,
     ) {
         let (m, n, k) = (self.m, self.n, self.k);
         self.assert_holds();

@@ -51,8 +51,8 @@ pub(crate) fn turn_block<S: Float>(isa: Isa, block: Block<'_, S>, width: usize, 
 }
 
 simd! {
-    /// Items adjacent: a step of several panels at a time, since rows of a wide matrix lie far apart
-    /// and whole lines of each are worth asking for early.
+    /// Items adjacent: a step of several panels at a time, since rows of a wide matrix lie far
+    /// apart and whole lines of each are worth asking for early.
     fn copy_panels<S: Float>(
         data: &[S],
         step: usize,

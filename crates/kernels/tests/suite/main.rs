@@ -7,5 +7,8 @@ mod norm;
 mod packed;
 mod paths;
 mod pointwise;
+mod probabilities;
 mod rope;
+mod route;
+mod sequences;
 mod xent;

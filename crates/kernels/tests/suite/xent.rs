@@ -3,7 +3,7 @@
 use crate::common::{
     assert_close, assert_gradient, assert_same_bits, noise, once, same_everywhere, wide,
 };
-use tenon_kernels::{Cx, Float, IGNORED, Xent, xent_rows};
+use tenon_kernels::{Cx, Float, IGNORED, Xent, counted_rows, xent_rows};
 
 /// Losses, logits afterwards, ranks.
 fn run<S: Float>(
@@ -15,7 +15,15 @@ fn run<S: Float>(
     let mut z = logits.to_vec();
     let mut losses = vec![f64::NAN; targets.len()];
     let mut ranks = vec![-7; targets.len()];
-    xent_rows(cx, xent, &mut z, targets, &mut losses, Some(&mut ranks));
+    xent_rows(
+        cx,
+        xent,
+        &mut z,
+        targets,
+        None,
+        &mut losses,
+        Some(&mut ranks),
+    );
     (losses, z, ranks)
 }
 
@@ -159,7 +167,73 @@ fn a_target_outside_the_classes_is_refused() {
     once(|cx| run(cx, plain(None), &[0.0f32; 3], &[3]));
 }
 
+/// Losses and ranks of all rows where only the chosen ones have logits.
+fn chosen<S: Float>(
+    cx: Cx<'_>,
+    logits: &[S],
+    targets: &[i32],
+    rows: &[i32],
+) -> (Vec<f64>, Vec<S>, Vec<i32>) {
+    let (mut z, mut losses, mut ranks) = (
+        logits.to_vec(),
+        vec![-1.0; targets.len()],
+        vec![-7; targets.len()],
+    );
+    let xent = plain(Some(S::ONE));
+    xent_rows(
+        cx,
+        xent,
+        &mut z,
+        targets,
+        Some(rows),
+        &mut losses,
+        Some(&mut ranks),
+    );
+    (losses, z, ranks)
+}
+
+#[test]
+fn chosen_rows_have_the_bits_of_their_own_and_leave_the_others_alone() {
+    // Targets of rows that are not chosen are not even read.
+    let targets = [IGNORED, 3, 16, 99, IGNORED, 0];
+    let (rows, v) = ([1, 2, 5], 17);
+    let z = logits::<f32>(3 * v);
+    let alone = once(|cx| run(cx, plain(Some(1.0)), &z, &[3, 16, 0]));
+    let grad = same_everywhere(|cx| chosen(cx, &z, &targets, &rows).1);
+    assert_same_bits(&grad, &alone.1, "gradient");
+    let losses = same_everywhere(|cx| chosen(cx, &z, &targets, &rows).0);
+    let [a, b, c] = [0, 1, 2].map(|i| alone.0[i]);
+    assert_eq!(losses, [-1.0, a, b, -1.0, -1.0, c]);
+    let [a, b, c] = [0, 1, 2].map(|i| alone.2[i]);
+    let ranks = once(|cx| chosen(cx, &z, &targets, &rows).2);
+    assert_eq!(ranks, [-7, a, b, -7, -7, c]);
+}
+
+#[test]
+#[should_panic(expected = "chosen rows [1, 1] of 2")]
+fn a_row_chosen_twice_is_refused() {
+    once(|cx| chosen(cx, &[0.0f32; 6], &[0, 0], &[1, 1]));
+}
+
+#[test]
+#[should_panic(expected = "chosen rows [0, 2] of 2")]
+fn a_chosen_row_that_is_not_there_is_refused() {
+    once(|cx| chosen(cx, &[0.0f32; 6], &[0, 0], &[0, 2]));
+}
+
+#[test]
+fn counted_rows_are_listed_in_order() {
+    let mut rows = [-7; 5];
+    assert_eq!(counted_rows(&[IGNORED, 4, 0, IGNORED, -1], &mut rows), 3);
+    assert_eq!(rows[..3], [1, 2, 4]);
+    assert_eq!(counted_rows(&[IGNORED; 5], &mut rows), 0);
+    assert_eq!(counted_rows(&[2; 5], &mut rows), 5);
+    assert_eq!(rows, [0, 1, 2, 3, 4]);
+    assert_eq!(counted_rows(&[], &mut []), 0);
+}
+
 #[test]
 fn no_rows() {
     once(|cx| run::<f32>(cx, plain(None), &[], &[]));
+    once(|cx| chosen::<f32>(cx, &[], &[1, 2], &[]));
 }

@@ -5,7 +5,10 @@ use tenon_base::Result;
 use tenon_base::rng::{Key, Stream};
 use tenon_engine::{DType, Executor, Extent, Recompute};
 use tenon_models::net::feed;
-use tenon_models::spec::{Activation, Gpt2Spec, LlamaSpec, Spec};
+use tenon_models::spec::{
+    Activation, AttentionBias, Decoder, DecoderSpec, Encoder, EncoderSpec, Gpt2Spec, Head, Rope,
+    Spec,
+};
 
 use crate::context::Context;
 use crate::describe::Described;
@@ -27,7 +30,21 @@ pub enum Named {
     /// Llama, 1.1 B parameters, the shape of TinyLlama 1.1 B; 1 sequence of 128
     #[value(name = "tinyllama1b1")]
     TinyLlama1b1,
+    /// ESM-2 of 8 M parameters; 8 sequences of 256
+    #[value(name = "esm2_8m")]
+    Esm2Small,
+    /// ESM-2 of 8 M parameters; 16 sequences of log-normal lengths
+    #[value(name = "esm2_8m_ragged")]
+    Esm2Ragged,
+    /// ESM-2 of 35 M parameters; 4 sequences of 256
+    #[value(name = "esm2_35m")]
+    Esm2Medium,
 }
+
+/// Draws of a log-normal distribution (of logarithms: mean 5, deviation 0.6).
+const RAGGED: [usize; 16] = [
+    119, 175, 157, 58, 64, 94, 90, 169, 249, 97, 50, 67, 186, 156, 83, 205,
+];
 
 /// A model with its batch.
 #[derive(Clone, Debug)]
@@ -36,8 +53,10 @@ pub struct Case {
     pub name: String,
     /// The model; its weights are fresh.
     pub spec: Spec,
-    /// Tokens and sequences of a batch; sequences have one length.
+    /// Tokens and sequences of a batch.
     pub batch: Extent,
+    /// Tokens of each sequence, where they differ.
+    pub lengths: Option<Vec<usize>>,
     /// The type of all floats.
     pub float: DType,
     /// Dropout in training.
@@ -54,6 +73,9 @@ impl Named {
             Named::Gpt26mSmallvocab => "gpt26m_smallvocab",
             Named::Llama52m => "llama52m",
             Named::TinyLlama1b1 => "tinyllama1b1",
+            Named::Esm2Small => "esm2_8m",
+            Named::Esm2Ragged => "esm2_8m_ragged",
+            Named::Esm2Medium => "esm2_35m",
         }
     }
 
@@ -64,14 +86,19 @@ impl Named {
             Named::Gpt26mSmallvocab => (gpt2([512, 512, 8, 8, 2048, 512]), 4, 512),
             Named::Llama52m => (llama([32000, 512, 6, 8, 8, 1376, 256]), 4, 256),
             Named::TinyLlama1b1 => (llama([32000, 2048, 22, 32, 4, 5632, 2048]), 1, 128),
+            Named::Esm2Small | Named::Esm2Ragged => (esm2([320, 6, 20]), 8, 256),
+            Named::Esm2Medium => (esm2([480, 12, 20]), 4, 256),
+        };
+        let lengths = (self == Named::Esm2Ragged).then(|| RAGGED.to_vec());
+        let (tokens, seqs) = match &lengths {
+            Some(lengths) => (lengths.iter().sum(), lengths.len()),
+            None => (seqs * length, seqs),
         };
         Case {
             name: self.name().to_owned(),
             spec,
-            batch: Extent {
-                tokens: seqs * length,
-                seqs,
-            },
+            batch: Extent { tokens, seqs },
+            lengths,
             float: DType::F32,
             dropout: 0.0,
             recompute: Recompute::Selective,
@@ -108,7 +135,8 @@ fn llama(sizes: [usize; 7]) -> Spec {
         d_ffn,
         max_positions,
     ] = sizes;
-    Spec::Llama(LlamaSpec {
+    Spec::Decoder(DecoderSpec {
+        family: Decoder::Llama,
         vocab_size,
         max_positions,
         d_model,
@@ -118,13 +146,42 @@ fn llama(sizes: [usize; 7]) -> Spec {
         head_dim: d_model / n_heads,
         d_ffn,
         norm_eps: 1e-5,
-        rope_theta: 1e4,
+        rope: Rope::plain(1e4),
         tie_embeddings: false,
-        attention_bias: false,
+        attention_bias: AttentionBias::None,
         mlp_bias: false,
+        head_norms: false,
+        window: None,
+        experts: None,
         bos_id: None,
         eos_ids: Vec::new(),
         initializer_range: 0.02,
+    })
+}
+
+/// Width, layers and heads of ESM-2.
+fn esm2([d_model, n_layers, n_heads]: [usize; 3]) -> Spec {
+    Spec::Encoder(EncoderSpec {
+        family: Encoder::Esm {
+            token_dropout: true,
+            embed_norm: false,
+            rope_theta: 1e4,
+        },
+        vocab_size: 33,
+        max_positions: 1026,
+        d_model,
+        n_layers,
+        n_heads,
+        d_ffn: 4 * d_model,
+        activation: Activation::Gelu,
+        norm_eps: 1e-5,
+        tie_embeddings: true,
+        pad_id: Some(1),
+        mask_id: Some(32),
+        bos_id: None,
+        eos_ids: vec![2],
+        initializer_range: 0.02,
+        head: Head::Masked,
     })
 }
 
@@ -132,11 +189,14 @@ impl Case {
     /// The model and batch of a configuration, or of a model's folder.
     ///
     /// # Errors
-    /// `Usage` when the configuration's memory budget is too small.
+    /// `Usage` when the configuration's memory budget is too small, `Data` for a model that tells
+    /// classes.
     pub fn of(name: String, described: &Described, context: &Context) -> Result<Case> {
+        described.spec.expect_tokens("a benchmark")?;
         Ok(Case {
             name,
             batch: described.batch(),
+            lengths: None,
             float: described.float(),
             dropout: described.dropout(),
             recompute: described.fit(context)?.recompute,
@@ -144,19 +204,26 @@ impl Case {
         })
     }
 
-    /// Tokens of a sequence.
+    /// Tokens of a sequence, of the longest where they differ.
     pub fn length(&self) -> usize {
-        self.batch.tokens / self.batch.seqs
+        let longest = self.lengths.iter().flatten().max();
+        longest
+            .copied()
+            .unwrap_or(self.batch.tokens / self.batch.seqs)
+    }
+
+    fn lengths(&self) -> Vec<usize> {
+        let same = || vec![self.length(); self.batch.seqs];
+        self.lengths.clone().unwrap_or_else(same)
     }
 
     /// Gives the active graph a batch of random tokens, with random targets where it has a loss.
     pub fn feed(&self, exec: &mut Executor) {
-        let positions: Vec<i32> = (0..self.batch.tokens)
-            .map(|i| (i % self.length()) as i32)
-            .collect();
-        let bounds: Vec<i32> = (0..=self.batch.seqs)
-            .map(|i| (i * self.length()) as i32)
-            .collect();
+        let (mut positions, mut bounds) = (Vec::new(), vec![0]);
+        for length in self.lengths() {
+            positions.extend(0..length as i32);
+            bounds.push(positions.len() as i32);
+        }
         let ids = random_ids(&self.spec, self.batch.tokens, 0);
         feed(exec, &ids, &positions, &bounds);
         if exec.has_input("targets") {
@@ -184,6 +251,9 @@ mod tests {
             (26_006_528, 512),
             (51_747_328, 256),
             (1_100_048_384, 128),
+            (7_512_353, 256),
+            (7_512_353, 249),
+            (33_501_153, 256),
         ];
         assert_eq!(facts.len(), Named::value_variants().len());
         for (named, (n_params, length)) in Named::value_variants().iter().zip(facts) {

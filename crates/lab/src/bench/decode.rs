@@ -178,6 +178,8 @@ fn fill(exec: &mut Executor) {
         let n = param.len().min(NOISE);
         let block = match param.init {
             Init::Normal(std) => encode(float, noise[..n].iter().map(|x| std * x)),
+            // Of the same size as the uniform ones; only the time is of interest.
+            Init::Uniform(bound) => encode(float, noise[..n].iter().map(|x| bound * x)),
             Init::Constant(value) => encode(float, std::iter::repeat_n(value, n)),
         };
         let n_bytes = param.len() * float.bytes();

@@ -19,7 +19,7 @@ use crate::table;
     Example:\n  \
     tenon gradcheck configs/quickstart.yaml")]
 pub struct GradcheckArgs {
-    /// Run, checkpoint or hub folder, name of a run, or a configuration
+    /// Run, checkpoint or hub folder, name of a run, fetched `ORG/NAME`, or a configuration
     #[arg(value_name = "MODEL|CONFIG")]
     pub subject: PathBuf,
     /// Folder that holds the runs

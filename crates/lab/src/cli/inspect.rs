@@ -21,7 +21,7 @@ use crate::table;
     tenon inspect configs/quickstart.yaml --plan\n  \
     tenon inspect runs/quickstart --json")]
 pub struct InspectArgs {
-    /// Run, checkpoint or hub folder, name of a run, or a configuration
+    /// Run, checkpoint or hub folder, name of a run, fetched `ORG/NAME`, or a configuration
     #[arg(value_name = "MODEL|CONFIG")]
     pub subject: PathBuf,
     /// Folder that holds the runs

@@ -13,31 +13,71 @@ use super::{Outcome, Output};
 use crate::context::Context;
 use crate::{subject, table};
 
-/// Run a model on named tensors and write logits, hidden states and gradients
+/// Run a model on named tensors or sequences and write what it computes
 #[derive(Clone, Debug, Args)]
 #[command(after_long_help = "\
     Inputs are `input_ids [B,T]` with optional `attention_mask`, `labels`, `position_ids` and\n\
     `token_type_ids`, or packed `input_ids [1,T]` with `cu_seqlens [n+1]`.\n\
     Outputs are `logits`, `hidden_states.N`, `loss` when labels are given, and with `--grads`\n\
-    `grad.NAME` for each parameter by its name in the hub file.\n\n\
-    Example:\n  \
-    tenon predict model/ --inputs in.safetensors --out out.safetensors --grads --dtype f64")]
+    `grad.NAME` for each parameter by its name in the hub file.\n\
+    A model of the class of a sequence takes `labels [B]`, or `[n]`, and gives `logits [B,C]`.\n\n\
+    Other tasks read sequences from `--data` (FASTA, or any text that training reads):\n\
+    `embed` writes `embeddings [n,D]`, `mutations` a table of how likely residues or the\n\
+    `--mutations` are where the model cannot see them.\n\n\
+    Examples:\n  \
+    tenon predict model/ --inputs in.safetensors --out out.safetensors --grads --dtype f64\n  \
+    tenon predict esm2/ --task embed --data proteins.fasta --out embeddings.safetensors\n  \
+    tenon predict esm2/ --task mutations --data protein.fasta --mutations A4G,K7R:L9V \\\n    \
+    --out scores.tsv")]
 pub struct PredictArgs {
     /// Which model
     #[command(flatten)]
     pub model: ModelArgs,
+    /// What to compute
+    #[arg(long, value_enum, default_value_t = Task::Tensors)]
+    pub task: Task,
     /// File with the input tensors
-    #[arg(long, value_name = "IN.safetensors")]
-    pub inputs: PathBuf,
+    #[arg(long, value_name = "IN.safetensors", required_if_eq("task", "tensors"))]
+    pub inputs: Option<PathBuf>,
+    /// File with the sequences of the other tasks
+    #[arg(long, value_name = "FILE", conflicts_with = "inputs")]
+    #[arg(required_if_eq_any([("task", "embed"), ("task", "mutations")]))]
+    pub data: Option<PathBuf>,
     /// File to write
-    #[arg(long, value_name = "OUT.safetensors")]
+    #[arg(long, value_name = "OUT")]
     pub out: PathBuf,
+    /// How the rows of a sequence become its embedding
+    #[arg(long, value_enum, default_value_t = PoolName::Mean)]
+    pub pool: PoolName,
+    /// Mutations to score, such as `A4G` or `A4G:K7R` [default: each residue as it is]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub mutations: Vec<String>,
     /// Also write the gradient of the loss for each parameter
-    #[arg(long)]
+    #[arg(long, requires = "inputs")]
     pub grads: bool,
     /// Number format of the computation
     #[arg(long, value_enum, default_value_t = DtypeName::F32)]
     pub dtype: DtypeName,
+}
+
+/// What is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Task {
+    /// Logits, hidden states and gradients of named tensors
+    Tensors,
+    /// A vector for each sequence
+    Embed,
+    /// Masked marginals of residues or mutations
+    Mutations,
+}
+
+/// How the rows of a sequence become its embedding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PoolName {
+    /// The mean over its tokens, special ones left out
+    Mean,
+    /// The row of its first token
+    Cls,
 }
 
 /// A number format.
@@ -67,13 +107,16 @@ const SCHEMA_VERSION: u32 = 1;
 /// # Errors
 /// `Data` for a model or inputs that cannot be used, `Io` when the file cannot be written.
 pub fn run(args: &PredictArgs, context: &Context) -> Result<Outcome> {
+    let Some(inputs) = &args.inputs else {
+        return super::sequences::run(args, context);
+    };
     let place = args.model.find(context)?;
     let options = Options {
         dtype: args.dtype.float(),
         grads: args.grads,
     };
     let (disk, device) = (context.disk.as_ref(), subject::device(context));
-    let facts = predict_files(disk, &place.model, &args.inputs, &args.out, options, device)?;
+    let facts = predict_files(disk, &place.model, inputs, &args.out, options, device)?;
     for note in subject::notes(&facts.dropped, &facts.widened) {
         context.say(&note);
     }

@@ -11,7 +11,7 @@ use tenon_base::Result;
 /// Which model.
 #[derive(Clone, Debug, Args)]
 pub struct ModelArgs {
-    /// Run, checkpoint or hub folder, or the name of a run
+    /// Run, checkpoint or hub folder, name of a run, or fetched `ORG/NAME`
     #[arg(value_name = "MODEL")]
     pub model: PathBuf,
     /// Folder that holds the runs
@@ -25,6 +25,6 @@ impl ModelArgs {
     /// # Errors
     /// As [`subject::find`].
     pub fn find(&self, context: &Context) -> Result<Place> {
-        subject::find(context.disk.as_ref(), &self.runs, &self.model)
+        subject::find(context, &self.runs, &self.model)
     }
 }

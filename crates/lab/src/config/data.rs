@@ -23,6 +23,8 @@ pub struct DataConfig {
     pub source: DataSource,
     /// Column of records that holds the text; `None` lets the reader find `text` or the only one.
     pub text_column: Option<String>,
+    /// Column of records that holds the class; `None` is `label`.
+    pub label_column: Option<String>,
     /// How text becomes ids.
     pub tokenizer: TokenizerChoice,
     /// What is one document of a plain text file.
@@ -41,6 +43,8 @@ pub struct DataConfig {
     pub validation_fraction: f64,
     /// Whether each epoch has an order of its own.
     pub shuffle: bool,
+    /// Probability that a model of masked tokens has to tell a token.
+    pub mask_rate: f64,
 }
 
 /// Where text comes from.
@@ -63,7 +67,13 @@ pub enum TokenizerChoice {
     Byte,
     /// The characters of the training text.
     Char,
-    /// A folder with `tokenizer.json`, or that file.
+    /// Amino acids, as ESM-2 has them.
+    Esm,
+    /// Amino acids, as AMPLIFY has them.
+    Amplify,
+    /// Codons, as CodonFM has them.
+    Codon,
+    /// A folder with `tokenizer.json` or `vocab.txt`, or that file.
     Path(PathBuf),
     /// That of the model that training starts from.
     OfModel,
@@ -89,8 +99,12 @@ pub(super) fn resolve(judge: &mut Judge, model: &ModelConfig) -> DataConfig {
         DataSource::Path(_) => column,
         DataSource::Named(name) => column.or_else(|| known(name).map(|set| set.column.to_owned())),
     };
+    if !model.tells_classes && model.architecture().is_some() {
+        judge.no_effect(&["data.label_column"], "without `model.head: sequence`");
+    }
     DataConfig {
         text_column,
+        label_column: judge.text("data.label_column"),
         tokenizer: tokenizer(judge),
         documents: documents(judge, &source),
         layout: layout(judge),
@@ -98,6 +112,7 @@ pub(super) fn resolve(judge: &mut Judge, model: &ModelConfig) -> DataConfig {
         append_eos: judge.flag("data.append_eos"),
         subset_size: subset_size(judge),
         val_subset_size: judge.values.size("data.val_subset_size"),
+        mask_rate: judge.values.float("data.mask_rate").unwrap_or(0.15),
         validation_fraction: judge.float("data.validation_fraction"),
         shuffle: judge.flag("data.shuffle"),
         source,
@@ -157,6 +172,9 @@ fn checked_name(judge: &mut Judge, name: String) -> String {
     name
 }
 
+const TOKENIZERS: &str = "`gpt2`, `byte`, `char`, `esm`, `amplify`, `codon`, or the path of a \
+                          folder with `tokenizer.json` or `vocab.txt`";
+
 fn tokenizer(judge: &mut Judge) -> TokenizerChoice {
     const KEY: &str = "data.tokenizer";
     let Some(text) = judge.text(KEY) else {
@@ -169,22 +187,19 @@ fn tokenizer(judge: &mut Judge) -> TokenizerChoice {
         "gpt2" => return TokenizerChoice::Gpt2,
         "byte" => return TokenizerChoice::Byte,
         "char" => return TokenizerChoice::Char,
+        "esm" => return TokenizerChoice::Esm,
+        "amplify" => return TokenizerChoice::Amplify,
+        "codon" => return TokenizerChoice::Codon,
         "model" if judge.values.is_set("model.from") => return TokenizerChoice::OfModel,
         _ => {}
     }
     let is_path = text.contains(['/', '\\', '.']);
-    if !is_path && let Some(near) = suggest::nearest(&text, ["gpt2", "byte", "char"]) {
+    if !is_path && let Some(near) = suggest::nearest(&text, vocab::BUILT_IN.iter().copied()) {
         let message = format!("unknown tokenizer `{text}`");
-        let hint = "`gpt2`, `byte`, `char`, or the path of a folder with `tokenizer.json`";
-        judge.fault(KEY, message, &format!("did you mean `{near}`?"), hint);
+        judge.fault(KEY, message, &format!("did you mean `{near}`?"), TOKENIZERS);
     } else if text.trim().is_empty() {
         let message = format!("`{KEY}` is empty");
-        judge.fault(
-            KEY,
-            message,
-            "expected `gpt2`, `byte`, `char` or a path",
-            "",
-        );
+        judge.fault(KEY, message, "expected a name or a path", TOKENIZERS);
     }
     TokenizerChoice::Path(PathBuf::from(text))
 }
@@ -286,11 +301,13 @@ impl DataConfig {
             TokenizerChoice::Gpt2 => vocab::Spec::Gpt2,
             TokenizerChoice::Byte => vocab::Spec::Byte,
             TokenizerChoice::Char => vocab::Spec::Char(eos),
+            TokenizerChoice::Esm => vocab::Spec::Esm,
+            TokenizerChoice::Amplify => vocab::Spec::Amplify,
+            TokenizerChoice::Codon => vocab::Spec::Codon,
             TokenizerChoice::Path(path) if path.exists() => vocab::Spec::File(path.clone()),
             TokenizerChoice::Path(path) => {
                 let message = format!("no tokenizer at `{}`", path.display());
-                let hint = "use `gpt2`, `byte`, `char`, or a folder with `tokenizer.json`";
-                return Err(Error::usage(message).at("data.tokenizer").hint(hint));
+                return Err(Error::usage(message).at("data.tokenizer").hint(TOKENIZERS));
             }
         }))
     }

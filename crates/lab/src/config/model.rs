@@ -9,7 +9,7 @@ use tenon_base::suggest;
 use super::judge::Judge;
 use super::section::Section;
 
-pub use family::{Architecture, Family, Gpt2Shape, LlamaShape};
+pub use family::{Architecture, DecoderShape, EncoderShape, Family, Gpt2Shape};
 pub use info::FamilyInfo;
 pub(super) use keys::KEYS;
 
@@ -22,6 +22,8 @@ pub struct ModelConfig {
     pub dtype: Dtype,
     /// Probability of dropping an activation in training, at least 0 and below 1.
     pub dropout: f64,
+    /// Whether it is to tell the class of a text; one that training starts from may do so anyway.
+    pub tells_classes: bool,
 }
 
 /// Where the weights of a run come from.
@@ -73,6 +75,7 @@ pub(super) fn resolve(judge: &mut Judge) -> ModelConfig {
         origin,
         dtype: dtype(judge),
         dropout: judge.float("model.dropout"),
+        tells_classes: judge.values.str("model.head") == Some("sequence"),
     }
 }
 
@@ -130,6 +133,9 @@ impl ModelConfig {
         match &self.origin {
             ModelOrigin::From(from) => section.text("from", from),
             ModelOrigin::Fresh(architecture) => architecture.write(&mut section),
+        }
+        if self.tells_classes {
+            section.text("head", "sequence");
         }
         section.float("dropout", self.dropout);
         section.text("dtype", self.dtype.name());

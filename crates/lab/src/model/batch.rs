@@ -2,7 +2,7 @@
 
 use tenon_base::{Error, Result};
 use tenon_data::batch::{NOT_COUNTED, check_ids};
-use tenon_models::spec::Spec;
+use tenon_models::spec::{Objective, Spec};
 
 /// Sequences end to end.
 #[derive(Default)]
@@ -57,8 +57,15 @@ impl Batch {
             None => self.targets.extend(row.iter().map(|_| NOT_COUNTED)),
             Some(labels) => {
                 check_labels(labels, row.len(), spec.vocab_size())?;
-                self.targets.extend(&labels[1..]);
-                self.targets.push(NOT_COUNTED);
+                match spec.objective() {
+                    Objective::Masked | Objective::Token { .. } | Objective::Sequence { .. } => {
+                        self.targets.extend(labels);
+                    }
+                    Objective::Causal => {
+                        self.targets.extend(&labels[1..]);
+                        self.targets.push(NOT_COUNTED);
+                    }
+                }
             }
         }
         self.ids.extend(row.iter().map(|&id| id as i32));

@@ -8,19 +8,14 @@ use kuva::plot::scatter::ScatterPlot;
 use kuva::render::layout::{Layout, TickFormat};
 use kuva::render::plots::Plot;
 use kuva::render::render::{Primitive, Scene, render_multiple};
-use kuva::render::theme::Theme;
 use std::sync::Arc;
-use tenon_base::{Error, Kind, Result};
+use tenon_base::Result;
 
+use super::canvas::{GREY, plain, png, theme};
 use super::curve::Curve;
 
 const WIDTH: f64 = 900.0;
 const HEIGHT: f64 = 520.0;
-
-/// Pixels of a PNG for each unit of the drawing.
-const PNG_SCALE: f32 = 2.0;
-
-const GREY: &str = "#4D4D4D";
 
 /// Up to this number of values each one gets a marker.
 const MARKERS_MAX: usize = 60;
@@ -103,8 +98,7 @@ impl Figure {
         Figure {
             name,
             title,
-            // A pair of dollar signs would be read as a formula.
-            subtitle: run.replace('$', "\\$"),
+            subtitle: plain(run),
             y_label,
             scale,
             marks: Vec::new(),
@@ -136,15 +130,7 @@ impl Figure {
     }
 
     pub(super) fn png(&self) -> Result<Vec<u8>> {
-        let drawn = kuva::backend::raster::RasterBackend::new()
-            .with_scale(PNG_SCALE)
-            .render_scene(&self.scene());
-        drawn.map_err(|e| {
-            Error::new(
-                Kind::Io,
-                format!("cannot draw the plot `{}`: {e}", self.name),
-            )
-        })
+        png(&self.scene(), self.name)
     }
 
     fn scene(&self) -> Scene {
@@ -211,13 +197,7 @@ impl Figure {
             .with_x_tick_format(TickFormat::Custom(Arc::new(step_text)))
             .with_x_tick_step(step_width(x_range.1 - x_range.0))
             .with_y_tick_format(TickFormat::Custom(Arc::new(y_text)))
-            .with_theme(Theme {
-                grid_color: "#E6E6E6".into(),
-                axis_color: GREY.into(),
-                tick_color: GREY.into(),
-                legend_border: "none".into(),
-                ..Theme::light()
-            });
+            .with_theme(theme());
         let legend = self.legend();
         if !legend.is_empty() {
             layout = layout
@@ -304,7 +284,7 @@ fn union(a: (f64, f64), b: (f64, f64)) -> (f64, f64) {
 }
 
 /// The distance of ticks, a whole number, so that about six of them fill the axis.
-fn step_width(width: f64) -> f64 {
+pub(super) fn step_width(width: f64) -> f64 {
     let rough = (width / 6.0).max(1.0);
     let decade = 10f64.powf(rough.log10().floor());
     let nice = [1.0, 2.0, 5.0, 10.0].map(|n| n * decade);
@@ -312,7 +292,7 @@ fn step_width(width: f64) -> f64 {
 }
 
 /// A number of steps: whole, thousands as `k`, millions as `M`; empty for a part of a step.
-fn step_text(x: f64) -> String {
+pub(super) fn step_text(x: f64) -> String {
     let round = x.round();
     if (x - round).abs() > 1e-6 {
         return String::new();

@@ -77,5 +77,6 @@ pub fn loss(training: &TrainingConfig) -> LossOptions {
         label_smoothing,
         z_loss,
         rank: false,
+        regularised: true,
     }
 }

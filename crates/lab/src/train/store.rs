@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tenon_base::Result;
 use tenon_base::files::Disk;
 use tenon_data::Tokenizer;
-use tenon_models::folder;
+use tenon_models::folder::{self, Extra};
 use tenon_models::hub::HubConfig;
 use tenon_models::weights::{Source, Weights};
 use tenon_train::ModelStore;
@@ -15,6 +15,8 @@ use tenon_train::ModelStore;
 pub struct HubStore {
     /// The model.
     pub hub: HubConfig,
+    /// Tensors of the model that training started from which are no parameters.
+    pub extras: Vec<Extra>,
     /// Its tokenizer.
     pub tokenizer: Arc<dyn Tokenizer>,
 }
@@ -22,7 +24,7 @@ pub struct HubStore {
 impl ModelStore for HubStore {
     fn save(&self, disk: &dyn Disk, folder: &Path, weights: &mut dyn Source) -> Result<()> {
         disk.create_dir_all(folder)?;
-        folder::save_from(disk, folder, &self.hub, weights)?;
+        folder::save_from(disk, folder, &self.hub, weights, &self.extras)?;
         self.tokenizer.save(disk, folder)
     }
 

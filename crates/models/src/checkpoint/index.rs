@@ -1,4 +1,5 @@
-//! `model.safetensors.index.json`: which shard holds which tensor.
+//! `model.safetensors.index.json` or `pytorch_model.bin.index.json`: which shard holds which
+//! tensor.
 
 use std::collections::BTreeMap;
 
@@ -7,15 +8,24 @@ use tenon_base::{Error, Result};
 
 use crate::json;
 
-/// Tensor name → shard file name. Shards are plain names in the index's own folder.
+/// The end of an index's name, after the ending of its shards.
+const INDEX_END: &str = ".index.json";
+/// Endings of shards; the first is that of an index with another name.
+const SHARD_ENDS: &[&str] = &[".safetensors", ".bin"];
+
+/// Tensor name → shard file name. Shards are plain names in the index's own folder, with the ending
+/// that the index's name has before its own.
 ///
 /// `metadata.total_size` is not compared with the files: writers in use disagree on whether shared
 /// tensors count once, and nothing here relies on it.
 pub(super) fn parse(text: &str, place: &str) -> Result<BTreeMap<String, String>> {
-    read(json::parse(text, place)?).map_err(|error| error.at(place))
+    let kind = place.strip_suffix(INDEX_END).unwrap_or_default();
+    let end = SHARD_ENDS.iter().find(|end| kind.ends_with(**end));
+    let end = end.unwrap_or(&SHARD_ENDS[0]);
+    read(json::parse(text, place)?, end).map_err(|error| error.at(place))
 }
 
-fn read(value: Value) -> Result<BTreeMap<String, String>> {
+fn read(value: Value, end: &str) -> Result<BTreeMap<String, String>> {
     let Value::Object(mut map) = value else {
         return Err(Error::data("the index is not a JSON object"));
     };
@@ -39,10 +49,10 @@ fn read(value: Value) -> Result<BTreeMap<String, String>> {
         return Err(Error::data("`weight_map` names no tensor"));
     }
     let places = shards.into_iter().map(|(tensor, value)| match value {
-        Value::String(shard) if is_plain(&shard) => Ok((tensor, shard)),
+        Value::String(shard) if is_plain(&shard, end) => Ok((tensor, shard)),
         Value::String(shard) => Err(Error::data(format!(
             "tensor `{tensor}` is said to lie in `{shard}`, which is not a plain \
-             `*.safetensors` file name"
+             `*{end}` file name"
         ))
         .hint("an index may only name files in its own folder")),
         other => {
@@ -56,10 +66,8 @@ fn read(value: Value) -> Result<BTreeMap<String, String>> {
 }
 
 /// A file name without any path in it, on every system.
-fn is_plain(name: &str) -> bool {
-    name.ends_with(".safetensors")
-        && !name.starts_with('.')
-        && !name.contains(['/', '\\', ':', '\0'])
+fn is_plain(name: &str, end: &str) -> bool {
+    name.ends_with(end) && !name.starts_with('.') && !name.contains(['/', '\\', ':', '\0'])
 }
 
 #[cfg(test)]
@@ -98,6 +106,17 @@ mod tests {
                 "not a plain `*.safetensors` file name",
             );
         }
+    }
+
+    #[test]
+    fn shards_have_the_ending_of_their_index() {
+        let of = |shard: &str| format!(r#"{{"weight_map":{{"w":"{shard}"}}}}"#);
+        let place = "a/pytorch_model.bin.index.json";
+        assert_eq!(parse(&of("b.bin"), place).unwrap()["w"], "b.bin");
+        let error = parse(&of("b.safetensors"), place).unwrap_err();
+        assert!(error.message().contains("not a plain `*.bin` file name"));
+        let place = "a/model.safetensors.index.json";
+        assert!(parse(&of("b.bin"), place).is_err());
     }
 
     #[test]

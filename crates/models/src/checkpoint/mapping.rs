@@ -1,16 +1,25 @@
 //! Between a hub's tensor names and ours, both ways, every key accounted for.
 //!
-//! A [`Table`] is data: rules, allowed prefixes and allowed drops of one family. [`Table::plan`]
+//! A [`Table`] is data: rules, allowed prefixes and allowed drops of one family. [`Mapping::plan`]
 //! claims every tensor of a checkpoint and fills every parameter of a model, or stops with the
-//! lists of what is missing, unknown or of the wrong shape. [`Table::hub_tensors`] is the way back.
+//! lists of what is missing, unknown or of the wrong shape. [`Mapping::hub_tensors`] is the way
+//! back.
+
+mod misfit;
+mod piece;
+mod want;
+
+pub use piece::Piece;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use tenon_base::Result;
 use tenon_base::suggest;
-use tenon_base::{Error, Result};
 
 use super::TensorView;
-use super::pattern::{Indices, matches, render};
+use super::pattern::{matches, render};
+use misfit::Misfit;
+use want::{Want, wanted};
 
 /// How a family's tensors are named in checkpoints and here.
 ///
@@ -30,19 +39,99 @@ pub struct Table {
 pub struct Rule {
     /// Accepted hub names; the first is the one written.
     pub hub: &'static [&'static str],
-    /// Our name; it has the indices of the hub names, and `{layer}` where they are stacked.
-    pub ours: &'static str,
+    /// Our names of what it holds, with the indices of the hub names.
+    pub ours: &'static [&'static str],
     /// How the values relate.
     pub layout: Layout,
+    /// What its rows beyond the vocabulary hold, where a checkpoint has such rows.
+    pub pad: Option<Pad>,
 }
 
-/// How a hub tensor's values relate to ours. Values are never reordered.
+/// How a hub tensor's values relate to ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
     /// The same shape and bytes.
     Same,
     /// The hub's tensor has one more dimension in front: row `layer` is that layer's parameter.
     Stacked,
+    /// Ours has one more dimension in front: row `expert` is the hub's tensor with that index.
+    Members,
+    /// The hub's tensor holds several of our parameters: for each group its rows of the first, then
+    /// its rows of the second, and so on.
+    Grouped(By),
+}
+
+/// What the groups of [`Layout::Grouped`] are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// One group: the parameters follow one another.
+    Part,
+    /// One a query head.
+    Head,
+    /// One a key-value head, with its query heads.
+    KvHead,
+    /// One an expert: the first dimension of parameters and tensor.
+    Expert,
+}
+
+/// What rows beyond the vocabulary hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pad {
+    /// Zeros.
+    Zero,
+    /// The least finite number of the type: such a logit is never chosen.
+    Least,
+}
+
+/// The numbers of a model that decide layouts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Query heads.
+    pub heads: usize,
+    /// Key-value heads.
+    pub kv_heads: usize,
+    /// Rows of tensors over a padded vocabulary, where they are padded.
+    pub padded_vocab: Option<usize>,
+}
+
+/// A table for one model.
+#[derive(Clone, Copy, Debug)]
+pub struct Mapping {
+    /// The family's names.
+    pub table: &'static Table,
+    /// The model's numbers.
+    pub counts: Counts,
+}
+
+impl Rule {
+    /// One parameter, with the same shape and bytes.
+    pub(crate) const fn same(
+        hub: &'static [&'static str],
+        ours: &'static [&'static str; 1],
+    ) -> Rule {
+        Rule::new(hub, ours, Layout::Same)
+    }
+
+    pub(crate) const fn new(
+        hub: &'static [&'static str],
+        ours: &'static [&'static str],
+        layout: Layout,
+    ) -> Rule {
+        Rule {
+            hub,
+            ours,
+            layout,
+            pad: None,
+        }
+    }
+
+    /// The same with rows beyond the vocabulary.
+    pub(crate) const fn padded(self, pad: Pad) -> Rule {
+        Rule {
+            pad: Some(pad),
+            ..self
+        }
+    }
 }
 
 /// A kind of tensor that may be left out of a checkpoint when the model has no parameter for it.
@@ -61,6 +150,8 @@ pub enum When {
     Always,
     /// It holds the same dtype, shape and bytes as the tensor with this hub name pattern.
     SameAs(&'static str),
+    /// It holds zeros, so that adding it changes nothing.
+    Zeros,
 }
 
 /// A parameter of the model.
@@ -75,29 +166,10 @@ pub struct Target {
 /// Where a parameter's values come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fill {
-    /// Name in the checkpoint.
-    pub source: String,
     /// Name of the parameter.
     pub target: String,
-    /// Row of a stacked source; `None` takes the whole tensor.
-    pub row: Option<usize>,
-}
-
-impl Fill {
-    /// The parameter's part of its source, with the parameter's shape.
-    pub fn view<'a>(&self, source: TensorView<'a>) -> TensorView<'a> {
-        match (self.row, source.shape) {
-            (Some(row), &[n_rows, ref shape @ ..]) if row < n_rows => {
-                let n = source.bytes.len() / n_rows;
-                TensorView {
-                    shape,
-                    bytes: &source.bytes[row * n..(row + 1) * n],
-                    ..source
-                }
-            }
-            _ => source,
-        }
-    }
+    /// Tensors of the checkpoint, and what they have in common with it; together they hold it all.
+    pub pieces: Vec<(String, Piece)>,
 }
 
 /// A checkpoint matched with a model: every tensor is in `fills` or `dropped`, every parameter is
@@ -119,25 +191,41 @@ pub struct HubTensor {
     pub name: String,
     /// The hub's shape.
     pub shape: Vec<usize>,
-    /// Our parameters whose bytes follow one another in it.
-    pub parts: Vec<String>,
+    /// Positions of our parameters in the list that was given, and what of them it holds.
+    pub parts: Vec<(usize, Piece)>,
+    /// What elements of no parameter hold.
+    pub pad: Option<Pad>,
 }
 
-impl Table {
+impl HubTensor {
+    /// Whether whole parameters, one after the other, are all that it holds. `len` tells a
+    /// parameter's elements.
+    pub fn is_sequence(&self, len: impl Fn(usize) -> usize) -> bool {
+        let mut end = 0;
+        let follows = self.parts.iter().all(|&(i, piece)| {
+            let start = end;
+            end += piece.len;
+            piece == Piece::whole(len(i), start, 0)
+        });
+        follows && end == self.shape.iter().product::<usize>()
+    }
+}
+
+impl Mapping {
     /// Matches a checkpoint's tensors with a model's parameters.
     ///
     /// Fails, naming all of them, when a parameter gets no tensor, a tensor gets no parameter and
     /// is no allowed drop, or shapes differ.
     pub fn plan(&self, sources: &[TensorView<'_>], targets: &[Target]) -> Result<Plan> {
         let prefix = self.prefix_of(sources);
-        let wanted = self.wanted(targets, prefix)?;
+        let wanted = wanted(self.table, self.counts, targets, prefix)?;
         let by_name: BTreeMap<&str, TensorView<'_>> = sources
             .iter()
             .map(|source| (source.name, *source))
             .collect();
         let mut misfit = Misfit::default();
         let mut used = BTreeSet::new();
-        let mut fills: BTreeMap<usize, Fill> = BTreeMap::new();
+        let mut fills: Vec<Fill> = targets.iter().map(Fill::of).collect();
         for want in &wanted {
             let mut found = want
                 .names
@@ -154,7 +242,9 @@ impl Table {
                 ));
             }
             used.insert(source.name);
-            fills.extend(want.fills(source.name, targets));
+            for &(i, piece) in &want.parts {
+                fills[i].pieces.push((source.name.to_owned(), piece));
+            }
         }
         let mut dropped = Vec::new();
         for source in sources.iter().filter(|source| !used.contains(source.name)) {
@@ -167,7 +257,7 @@ impl Table {
         misfit.into_result()?;
         Ok(Plan {
             prefix,
-            fills: fills.into_values().collect(),
+            fills,
             dropped,
         })
     }
@@ -175,79 +265,48 @@ impl Table {
     /// What to write for a model, in the order of its parameters; `prefix` is one of the table's.
     pub fn hub_tensors(&self, targets: &[Target], prefix: &str) -> Result<Vec<HubTensor>> {
         let named = |want: Want| HubTensor {
-            parts: want
-                .targets
-                .iter()
-                .map(|&i| targets[i].name.clone())
-                .collect(),
             name: want.names.into_iter().next().unwrap_or_default(),
             shape: want.shape,
+            parts: want.parts,
+            pad: want.pad,
         };
-        Ok(self
-            .wanted(targets, prefix)?
-            .into_iter()
-            .map(named)
-            .collect())
+        let wanted = wanted(self.table, self.counts, targets, prefix)?;
+        Ok(wanted.into_iter().map(named).collect())
+    }
+
+    /// Whether a tensor of a checkpoint may be left out because it repeats a parameter.
+    pub fn is_copy(&self, name: &str, prefix: &str) -> bool {
+        let mut drops = self.table.drops.iter();
+        let of = drops.find(|drop| matches(drop.hub, prefix, name).is_some());
+        of.is_some_and(|drop| matches!(drop.when, When::SameAs(_)))
+    }
+
+    /// How many tensors of a checkpoint have a rule, under the prefix that suits them best.
+    pub fn n_named(&self, sources: &[TensorView<'_>]) -> usize {
+        self.best_prefix(sources).1
     }
 
     /// The prefix under which most tensors have a rule; of equals the first.
     fn prefix_of(&self, sources: &[TensorView<'_>]) -> &'static str {
+        self.best_prefix(sources).0
+    }
+
+    fn best_prefix(&self, sources: &[TensorView<'_>]) -> (&'static str, usize) {
         let n_named = |prefix: &str| {
             let has_rule = |source: &&TensorView<'_>| {
-                let mut names = self.rules.iter().flat_map(|rule| rule.hub);
+                let mut names = self.table.rules.iter().flat_map(|rule| rule.hub);
                 names.any(|pattern| matches(pattern, prefix, source.name).is_some())
             };
             sources.iter().filter(has_rule).count()
         };
         let mut best = ("", None);
-        for &prefix in self.prefixes {
+        for &prefix in self.table.prefixes {
             let n = Some(n_named(prefix));
             if n > best.1 {
                 best = (prefix, n);
             }
         }
-        best.0
-    }
-
-    /// The hub tensors that together hold all `targets`, in the order of their first parameters.
-    fn wanted(&self, targets: &[Target], prefix: &str) -> Result<Vec<Want>> {
-        let mut wanted: Vec<Want> = Vec::new();
-        let mut stacks: BTreeMap<String, usize> = BTreeMap::new();
-        for (i, target) in targets.iter().enumerate() {
-            let (rule, indices) = self.rule_of(&target.name)?;
-            let names: Vec<String> = rule
-                .hub
-                .iter()
-                .map(|hub| render(hub, prefix, &indices))
-                .collect();
-            if rule.layout == Layout::Same {
-                wanted.push(Want {
-                    names,
-                    shape: target.shape.clone(),
-                    targets: vec![i],
-                });
-                continue;
-            }
-            let stack = *stacks.entry(names[0].clone()).or_insert(wanted.len());
-            if stack == wanted.len() {
-                let shape = [&[0], target.shape.as_slice()].concat();
-                wanted.push(Want {
-                    names,
-                    shape,
-                    targets: Vec::new(),
-                });
-            }
-            wanted[stack].push_row(i, target, indices.get("layer"))?;
-        }
-        Ok(wanted)
-    }
-
-    fn rule_of(&self, ours: &str) -> Result<(&Rule, Indices)> {
-        let found = self
-            .rules
-            .iter()
-            .find_map(|rule| Some((rule, matches(rule.ours, "", ours)?)));
-        found.ok_or_else(|| Error::data(format!("parameter `{ours}` has no name on the hub")))
+        (best.0, best.1.unwrap_or(0))
     }
 
     fn judge_drop(
@@ -256,12 +315,20 @@ impl Table {
         prefix: &str,
         by_name: &BTreeMap<&str, TensorView<'_>>,
     ) -> Verdict {
-        for drop in self.drops {
+        for drop in self.table.drops {
             let Some(indices) = matches(drop.hub, prefix, source.name) else {
                 continue;
             };
-            let When::SameAs(pattern) = drop.when else {
-                return Verdict::Dropped;
+            let pattern = match drop.when {
+                When::Always => return Verdict::Dropped,
+                When::Zeros if source.bytes.iter().all(|&byte| byte == 0) => {
+                    return Verdict::Dropped;
+                }
+                When::Zeros => {
+                    let name = source.name;
+                    return Verdict::Refused(format!("{name} (allowed only as zeros)"));
+                }
+                When::SameAs(pattern) => pattern,
             };
             let name = render(pattern, prefix, &indices);
             let same = by_name.get(name.as_str()).is_some_and(|other| {
@@ -286,49 +353,12 @@ enum Verdict {
     Unnamed,
 }
 
-/// A hub tensor that a model needs.
-struct Want {
-    /// Accepted names, the written one first.
-    names: Vec<String>,
-    shape: Vec<usize>,
-    /// Positions of our parameters: one, or one per row.
-    targets: Vec<usize>,
-}
-
-impl Want {
-    fn push_row(&mut self, i: usize, target: &Target, layer: Option<usize>) -> Result<()> {
-        if layer != Some(self.targets.len()) || self.shape[1..] != target.shape {
-            return Err(Error::data(format!(
-                "parameter `{}` cannot be row {} of `{}`: layers must follow one another and have \
-                 one shape",
-                target.name,
-                self.targets.len(),
-                self.names[0]
-            )));
+impl Fill {
+    fn of(target: &Target) -> Fill {
+        Fill {
+            target: target.name.clone(),
+            pieces: Vec::new(),
         }
-        self.targets.push(i);
-        self.shape[0] += 1;
-        Ok(())
-    }
-
-    fn is_stack(&self, targets: &[Target]) -> bool {
-        self.shape.len() != targets[self.targets[0]].shape.len()
-    }
-
-    fn fills(&self, source: &str, targets: &[Target]) -> Vec<(usize, Fill)> {
-        let stacked = self.is_stack(targets);
-        let fill = |(row, &i): (usize, &usize)| {
-            let target = targets[i].name.clone();
-            (
-                i,
-                Fill {
-                    source: source.to_owned(),
-                    target,
-                    row: stacked.then_some(row),
-                },
-            )
-        };
-        self.targets.iter().enumerate().map(fill).collect()
     }
 }
 
@@ -351,47 +381,6 @@ fn unknown(name: &str, wanted: &[Want], used: &BTreeSet<&str>) -> String {
     match suggest::nearest(name, open.filter(|other| !used.contains(other))) {
         Some(near) => format!("{name} (did you mean {near}?)"),
         None => name.to_owned(),
-    }
-}
-
-#[derive(Default)]
-struct Misfit {
-    missing: Vec<String>,
-    unknown: Vec<String>,
-    misshaped: Vec<String>,
-}
-
-/// As many names as one list of an error shows.
-const LISTED_MAX: usize = 20;
-
-impl Misfit {
-    fn into_result(self) -> Result<()> {
-        let mut message = String::from("the checkpoint does not fit the model");
-        let lists = [
-            (
-                "missing",
-                "the model needs, the checkpoint lacks",
-                &self.missing,
-            ),
-            ("unknown", "the model has no place for", &self.unknown),
-            ("mis-shaped", "the shape differs", &self.misshaped),
-        ];
-        if lists.iter().all(|(.., list)| list.is_empty()) {
-            return Ok(());
-        }
-        for (title, meaning, list) in lists {
-            if list.is_empty() {
-                continue;
-            }
-            message.push_str(&format!("\n  {title} ({}, {meaning}):", list.len()));
-            for line in list.iter().take(LISTED_MAX) {
-                message.push_str(&format!("\n    {line}"));
-            }
-            if list.len() > LISTED_MAX {
-                message.push_str(&format!("\n    and {} more", list.len() - LISTED_MAX));
-            }
-        }
-        Err(Error::data(message))
     }
 }
 

@@ -3,26 +3,17 @@ use safetensors::Dtype;
 
 use super::*;
 
-const GPT2: Table = Table {
+static GPT2: Table = Table {
     rules: &[
-        Rule {
-            hub: &["{prefix}wte.weight"],
-            ours: "embed.tokens",
-            layout: Layout::Same,
-        },
-        Rule {
-            hub: &[
+        Rule::same(&["{prefix}wte.weight"], &["embed.tokens"]),
+        Rule::same(
+            &[
                 "{prefix}h.{layer}.ln_1.weight",
                 "{prefix}h.{layer}.ln_1.gamma",
             ],
-            ours: "blocks.{layer}.norm1.gain",
-            layout: Layout::Same,
-        },
-        Rule {
-            hub: &["lm_head.weight"],
-            ours: "head",
-            layout: Layout::Same,
-        },
+            &["blocks.{layer}.norm1.gain"],
+        ),
+        Rule::same(&["lm_head.weight"], &["head"]),
     ],
     prefixes: &["transformer.", ""],
     drops: &[
@@ -37,18 +28,10 @@ const GPT2: Table = Table {
     ],
 };
 
-const CUSTOM: Table = Table {
+static CUSTOM: Table = Table {
     rules: &[
-        Rule {
-            hub: &["vocab_embedding"],
-            ours: "embed.tokens",
-            layout: Layout::Same,
-        },
-        Rule {
-            hub: &["Q"],
-            ours: "blocks.{layer}.attn.q",
-            layout: Layout::Stacked,
-        },
+        Rule::same(&["vocab_embedding"], &["embed.tokens"]),
+        Rule::new(&["Q"], &["blocks.{layer}.attn.q"], Layout::Stacked),
     ],
     prefixes: &[""],
     drops: &[],
@@ -65,7 +48,16 @@ fn tensor(name: &str, shape: &[usize], value: u8) -> Owned {
     )
 }
 
-fn plan(table: &Table, sources: &[Owned], targets: &[Target]) -> Result<Plan> {
+fn mapping(table: &'static Table) -> Mapping {
+    let counts = Counts {
+        heads: 4,
+        kv_heads: 2,
+        padded_vocab: Some(8),
+    };
+    Mapping { table, counts }
+}
+
+fn plan(table: &'static Table, sources: &[Owned], targets: &[Target]) -> Result<Plan> {
     let views: Vec<TensorView<'_>> = sources
         .iter()
         .map(|(name, shape, bytes)| TensorView {
@@ -75,7 +67,7 @@ fn plan(table: &Table, sources: &[Owned], targets: &[Target]) -> Result<Plan> {
             bytes,
         })
         .collect();
-    table.plan(&views, targets)
+    mapping(table).plan(&views, targets)
 }
 
 fn target(name: &str, shape: &[usize]) -> Target {
@@ -83,6 +75,113 @@ fn target(name: &str, shape: &[usize]) -> Target {
         name: name.to_owned(),
         shape: shape.to_vec(),
     }
+}
+
+/// The bytes of a parameter of `n` elements.
+fn filled(fill: &Fill, sources: &[Owned], n: usize) -> Vec<u8> {
+    let mut bytes = vec![0xee; n];
+    for (name, piece) in &fill.pieces {
+        let source = sources.iter().find(|(other, ..)| other == name).unwrap();
+        piece.fill(&source.2, &mut bytes, 1);
+    }
+    bytes
+}
+
+/// Query, key and value in one tensor by key-value head, experts apart, a padded head.
+static FUSED: Table = Table {
+    rules: &[
+        Rule::new(
+            &["qkv"],
+            &["attn.q", "attn.k", "attn.v"],
+            Layout::Grouped(By::KvHead),
+        ),
+        Rule::new(
+            &["gate_up"],
+            &["experts.gate", "experts.up"],
+            Layout::Grouped(By::Expert),
+        ),
+        Rule::new(&["down.{expert}"], &["experts.down"], Layout::Members),
+        Rule::same(&["head"], &["head"]).padded(Pad::Least),
+    ],
+    prefixes: &[""],
+    drops: &[],
+};
+
+fn fused_targets() -> Vec<Target> {
+    vec![
+        target("attn.q", &[8, 1]),
+        target("attn.k", &[4, 1]),
+        target("attn.v", &[4, 1]),
+        target("experts.gate", &[2, 1, 2]),
+        target("experts.up", &[2, 1, 2]),
+        target("experts.down", &[2, 2, 1]),
+        target("head", &[7]),
+    ]
+}
+
+fn counting(name: &str, shape: &[usize]) -> Owned {
+    let n: usize = shape.iter().product();
+    (name.to_owned(), shape.to_vec(), (0..n as u8).collect())
+}
+
+/// By hand: 4 query heads of 2 rows and 2 key-value heads. A group is 2 query heads, a key and a
+/// value: rows 0–3 q, 4–5 k, 6–7 v, 8–11 q, 12–13 k, 14–15 v.
+#[test]
+fn groups_and_members_are_taken_apart() {
+    let sources = [
+        counting("qkv", &[16, 1]),
+        counting("gate_up", &[2, 2, 2]),
+        counting("down.0", &[2, 1]),
+        counting("down.1", &[2, 1]),
+        counting("head", &[8]),
+    ];
+    let targets = fused_targets();
+    let fills = plan(&FUSED, &sources, &targets).unwrap().fills;
+    let bytes = |i: usize| filled(&fills[i], &sources, targets[i].shape.iter().product());
+    assert_eq!(bytes(0), [0, 1, 2, 3, 8, 9, 10, 11]);
+    assert_eq!(bytes(1), [4, 5, 12, 13]);
+    assert_eq!(bytes(2), [6, 7, 14, 15]);
+    assert_eq!(bytes(3), [0, 1, 4, 5]);
+    assert_eq!(bytes(4), [2, 3, 6, 7]);
+    assert_eq!(bytes(5), [0, 1, 0, 1]);
+    assert_eq!(bytes(6), [0, 1, 2, 3, 4, 5, 6]);
+}
+
+#[test]
+fn what_was_taken_apart_is_put_together_again() {
+    let targets = fused_targets();
+    let tensors = mapping(&FUSED).hub_tensors(&targets, "").unwrap();
+    let names: Vec<&str> = tensors.iter().map(|tensor| tensor.name.as_str()).collect();
+    assert_eq!(names, ["qkv", "gate_up", "down.0", "down.1", "head"]);
+    let sources: Vec<Owned> = tensors
+        .iter()
+        .map(|tensor| counting(&tensor.name, &tensor.shape))
+        .collect();
+    let fills = plan(&FUSED, &sources, &targets).unwrap().fills;
+    for (tensor, (name, _, bytes)) in tensors.iter().zip(&sources) {
+        let mut back = vec![0xee; bytes.len()];
+        for &(i, piece) in &tensor.parts {
+            let n = targets[i].shape.iter().product();
+            piece.spread(&filled(&fills[i], &sources, n), &mut back, 1);
+        }
+        let kept = if name == "head" { 7 } else { bytes.len() };
+        assert_eq!(back[..kept], bytes[..kept], "{name}");
+        assert!(back[kept..].iter().all(|&byte| byte == 0xee), "{name}");
+    }
+}
+
+#[test]
+fn group_without_one_of_its_parts_is_an_error() {
+    let targets = [target("attn.q", &[8, 1]), target("attn.v", &[4, 1])];
+    let error = mapping(&FUSED).hub_tensors(&targets, "").unwrap_err();
+    assert!(error.message().contains("`qkv` needs all of"), "{error}");
+    let uneven = [
+        target("attn.q", &[8, 1]),
+        target("attn.k", &[3, 1]),
+        target("attn.v", &[3, 1]),
+    ];
+    let error = mapping(&FUSED).hub_tensors(&uneven, "").unwrap_err();
+    assert!(error.message().contains("in 2 groups"), "{error}");
 }
 
 fn gpt2_sources(prefix: &str) -> Vec<Owned> {
@@ -122,7 +221,7 @@ fn every_prefix_is_recognised_and_kept() {
         let pairs: Vec<_> = plan
             .fills
             .iter()
-            .map(|f| (f.source.as_str(), f.target.as_str()))
+            .map(|f| (f.pieces[0].0.as_str(), f.target.as_str()))
             .collect();
         assert_eq!(
             pairs,
@@ -242,7 +341,7 @@ fn second_allowed_name_is_read_and_both_at_once_are_refused() {
 #[test]
 fn long_lists_are_cut_with_their_number() {
     let mut sources = gpt2_sources("");
-    sources.extend((0..LISTED_MAX + 3).map(|i| tensor(&format!("extra.{i}"), &[1], 0)));
+    sources.extend((0..misfit::LISTED_MAX + 3).map(|i| tensor(&format!("extra.{i}"), &[1], 0)));
     rejects(&sources, &gpt2_targets(), &["unknown (23, ", "and 3 more"]);
 }
 
@@ -267,26 +366,13 @@ fn stacked_tensor_fills_one_parameter_a_layer() {
     let mut targets = vec![target("embed.tokens", &[5, d])];
     targets.extend((0..n_layers).map(|i| target(&format!("blocks.{i}.attn.q"), &[d, d])));
     let plan = plan(&CUSTOM, &sources, &targets).unwrap();
-    let (name, shape, bytes) = &sources[0];
-    let whole = TensorView {
-        name,
-        dtype: Dtype::U8,
-        shape,
-        bytes,
-    };
-    let row = plan.fills[2].view(whole);
-    assert_eq!(
-        (plan.fills[2].target.as_str(), row.shape),
-        ("blocks.1.attn.q", [d, d].as_slice())
-    );
-    assert_eq!(row.bytes, [4, 5, 6, 7]);
-    let back = CUSTOM.hub_tensors(&targets, "").unwrap();
+    assert_eq!(plan.fills[2].target, "blocks.1.attn.q");
+    assert_eq!(filled(&plan.fills[2], &sources, d * d), [4, 5, 6, 7]);
+    let back = mapping(&CUSTOM).hub_tensors(&targets, "").unwrap();
     assert_eq!(back[1].name, "Q");
     assert_eq!(back[1].shape, [n_layers, d, d]);
-    assert_eq!(
-        back[1].parts,
-        ["blocks.0.attn.q", "blocks.1.attn.q", "blocks.2.attn.q"]
-    );
+    let parts: Vec<usize> = back[1].parts.iter().map(|&(i, _)| i).collect();
+    assert_eq!(parts, [1, 2, 3]);
 }
 
 #[test]
@@ -300,7 +386,7 @@ fn stack_of_one_layer_is_still_a_stack() {
         tensor("vocab_embedding", &[5, 2], 9),
     ];
     let fills = plan(&CUSTOM, &sources, &targets).unwrap().fills;
-    assert_eq!((fills[0].row, fills[1].row), (None, Some(0)));
+    assert_eq!(fills[1].pieces, [("Q".to_owned(), Piece::whole(4, 0, 0))]);
     let flat = [
         tensor("Q", &[2, 2], 0),
         tensor("vocab_embedding", &[5, 2], 9),
@@ -336,7 +422,7 @@ fn stack_with_another_number_of_layers_is_refused() {
 #[test]
 fn layers_of_a_stack_must_follow_one_another() {
     let targets = [target("blocks.1.attn.q", &[2, 2])];
-    let error = CUSTOM.hub_tensors(&targets, "").unwrap_err();
+    let error = mapping(&CUSTOM).hub_tensors(&targets, "").unwrap_err();
     assert!(
         error.message().contains("cannot be row 0 of `Q`"),
         "{error}"
@@ -346,7 +432,7 @@ fn layers_of_a_stack_must_follow_one_another() {
 proptest! {
     #[test]
     fn way_back_is_the_inverse(n_layers in 1usize..20, with_head: bool, bare: bool, stacked: bool) {
-        let table = if stacked { CUSTOM } else { GPT2 };
+        let table = if stacked { &CUSTOM } else { &GPT2 };
         let prefix = if stacked || bare { "" } else { "transformer." };
         let block = if stacked { "attn.q" } else { "norm1.gain" };
         let mut targets = vec![target("embed.tokens", &[9, 4])];
@@ -354,15 +440,19 @@ proptest! {
         if with_head && !stacked {
             targets.push(target("head", &[9, 4]));
         }
-        let hub = table.hub_tensors(&targets, prefix).unwrap();
+        let hub = mapping(table).hub_tensors(&targets, prefix).unwrap();
         let sources: Vec<Owned> = hub.iter().map(|t| tensor(&t.name, &t.shape, 0)).collect();
-        let plan = plan(&table, &sources, &targets).unwrap();
+        let plan = plan(table, &sources, &targets).unwrap();
         prop_assert_eq!(plan.prefix, prefix);
         prop_assert_eq!(plan.fills.len(), targets.len());
         for (fill, target) in plan.fills.iter().zip(&targets) {
             prop_assert_eq!(&fill.target, &target.name);
-            let tensor = hub.iter().find(|tensor| tensor.name == fill.source).unwrap();
-            prop_assert_eq!(&tensor.parts[fill.row.unwrap_or(0)], &target.name);
+            let [(source, piece)] = fill.pieces.as_slice() else { panic!("one piece") };
+            let tensor = hub.iter().find(|tensor| tensor.name == *source).unwrap();
+            let held = |held: &&(usize, Piece)| {
+                targets[held.0].name == target.name && held.1 == *piece
+            };
+            prop_assert!(tensor.parts.iter().find(held).is_some());
         }
     }
 

@@ -16,6 +16,15 @@ impl Indices {
     }
 }
 
+impl Indices {
+    /// The same with one more index.
+    pub(super) fn with(&self, name: &'static str, value: usize) -> Indices {
+        let mut indices = self.clone();
+        indices.0.push((name, value));
+        indices
+    }
+}
+
 enum Piece {
     Text(&'static str),
     Prefix,

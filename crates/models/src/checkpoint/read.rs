@@ -10,17 +10,23 @@ use tenon_base::suggest;
 use tenon_base::{Error, Result};
 
 use super::bytes::Bytes;
-use super::header::{self, Header};
+use super::header::{self, Entry};
 use super::map::Map;
+use super::torch::{self, Strided};
 use super::{convert, index};
 
 /// The weights of an unsharded hub folder.
 pub const SINGLE_FILE: &str = "model.safetensors";
 /// The index of a sharded hub folder.
 pub const INDEX_FILE: &str = "model.safetensors.index.json";
+/// The weights of an unsharded hub folder that PyTorch saved.
+pub const TORCH_FILE: &str = "pytorch_model.bin";
+/// The index of a sharded hub folder that PyTorch saved.
+pub const TORCH_INDEX_FILE: &str = "pytorch_model.bin.index.json";
 
 /// A tensor of a checkpoint; its bytes lie in the mapped file, little-endian, row-major, at any
-/// alignment.
+/// alignment. Those of a tensor that PyTorch saved in another order are a copy, made at its first
+/// view.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TensorView<'a> {
     /// The name in the file.
@@ -63,6 +69,31 @@ impl TensorView<'_> {
         }
     }
 
+    /// Its elements, little-endian, each rounded to the nearest of another type of floats; to a
+    /// half through f32.
+    pub fn rounded_to(&self, dtype: Dtype) -> Result<Vec<u8>> {
+        let half = |narrow: fn(f32) -> u16| {
+            let values = self.to_f32()?.into_iter();
+            Ok(values.flat_map(|x| narrow(x).to_le_bytes()).collect())
+        };
+        match dtype {
+            Dtype::F64 => Ok(self
+                .to_f64()?
+                .into_iter()
+                .flat_map(f64::to_le_bytes)
+                .collect()),
+            Dtype::F32 => Ok(self
+                .to_f32()?
+                .into_iter()
+                .flat_map(f32::to_le_bytes)
+                .collect()),
+            Dtype::F16 => half(convert::f16_from_f32),
+            Dtype::BF16 => half(convert::bf16_from_f32),
+            _ => Err(Error::data(format!("parameters of type {dtype}"))
+                .hint("choose f64, f32, f16 or bf16")),
+        }
+    }
+
     /// The values of an `I32` or `I64` tensor.
     pub fn to_i64(&self) -> Result<Vec<i64>> {
         match self.dtype {
@@ -97,19 +128,43 @@ impl TensorView<'_> {
 struct Shard {
     path: PathBuf,
     map: Arc<Map>,
-    header: Header,
+    metadata: BTreeMap<String, String>,
+    /// In the order of their bytes.
+    entries: Vec<Entry>,
+    /// By entry: those that are not contiguous.
+    strided: BTreeMap<usize, Strided>,
+    /// Keys of what a file of PyTorch holds beside tensors.
+    skipped: Vec<String>,
 }
 
 impl Shard {
     fn open(path: PathBuf) -> Result<Self> {
-        let map = Map::open(&path)?;
-        let header = header::parse(map.bytes(), &path.display().to_string())?;
-        let map = Arc::new(map);
-        Ok(Shard { path, map, header })
+        let map = Arc::new(Map::open(&path)?);
+        let place = path.display().to_string();
+        let mut shard = Shard {
+            path,
+            map: Arc::clone(&map),
+            metadata: BTreeMap::new(),
+            entries: Vec::new(),
+            strided: BTreeMap::new(),
+            skipped: Vec::new(),
+        };
+        if !torch::is_named(&shard.path) {
+            let header = header::parse(map.bytes(), &place)?;
+            (shard.metadata, shard.entries) = (header.metadata, header.entries);
+            return Ok(shard);
+        }
+        let file = torch::parse(map.bytes(), &place)?;
+        shard.skipped = file.skipped;
+        for (i, (entry, strided)) in file.tensors.into_iter().enumerate() {
+            shard.entries.push(entry);
+            shard.strided.extend(strided.map(|strided| (i, strided)));
+        }
+        Ok(shard)
     }
 }
 
-/// An open checkpoint: one safetensors file, or the shards of an index.
+/// An open checkpoint: one file, or the shards of an index.
 #[derive(Debug)]
 pub struct Checkpoint {
     shards: Vec<Shard>,
@@ -118,11 +173,13 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Opens a safetensors file, an index file, or a folder with [`SINGLE_FILE`] or, when that is
-    /// absent, [`INDEX_FILE`] (the order in which `transformers` looks).
+    /// Opens a safetensors file, a file of PyTorch (`.bin`, `.pt`, `.pth`, `.ckpt`), an index file,
+    /// or a folder with [`SINGLE_FILE`], [`INDEX_FILE`], [`TORCH_FILE`] or [`TORCH_INDEX_FILE`]:
+    /// the first that is there, the order in which `transformers` looks.
     ///
-    /// Fails when a file lies about itself, when a shard is missing, or when index and shards do
-    /// not name exactly the same tensors, each once. Nothing is read but headers.
+    /// Fails when a file lies about itself, when a shard is missing, when index and shards do not
+    /// name exactly the same tensors, each once, or when a file of PyTorch holds more than tensors
+    /// and plain data: nothing in it is executed. Nothing is read but headers and pickles.
     pub fn open(disk: &dyn Disk, path: &Path) -> Result<Self> {
         if path
             .extension()
@@ -133,16 +190,19 @@ impl Checkpoint {
         if !path.is_dir() {
             return Self::of_shards(vec![Shard::open(path.to_owned())?]);
         }
-        let single = path.join(SINGLE_FILE);
-        if disk.exists(&single)? {
-            return Self::of_shards(vec![Shard::open(single)?]);
-        }
-        let index = path.join(INDEX_FILE);
-        if disk.exists(&index)? {
-            return Self::open_sharded(disk, &index);
+        let kinds = [(SINGLE_FILE, INDEX_FILE), (TORCH_FILE, TORCH_INDEX_FILE)];
+        for (single, index) in kinds {
+            let (single, index) = (path.join(single), path.join(index));
+            if disk.exists(&single)? {
+                return Self::of_shards(vec![Shard::open(single)?]);
+            }
+            if disk.exists(&index)? {
+                return Self::open_sharded(disk, &index);
+            }
         }
         Err(Error::data(format!(
-            "`{}` has neither `{SINGLE_FILE}` nor `{INDEX_FILE}`",
+            "`{}` has neither `{SINGLE_FILE}` nor `{INDEX_FILE}`, nor `{TORCH_FILE}` or \
+             `{TORCH_INDEX_FILE}`",
             path.display()
         )))
     }
@@ -175,7 +235,7 @@ impl Checkpoint {
     fn of_shards(shards: Vec<Shard>) -> Result<Self> {
         let mut places = BTreeMap::new();
         for (i, shard) in shards.iter().enumerate() {
-            for (j, entry) in shard.header.entries.iter().enumerate() {
+            for (j, entry) in shard.entries.iter().enumerate() {
                 if let Some((first, _)) = places.insert(entry.name.clone(), (i, j)) {
                     let first: &Shard = &shards[first];
                     return Err(Error::data(format!(
@@ -227,9 +287,7 @@ impl Checkpoint {
     /// The tensors as they lie on disk: shard by shard, by offset.
     pub fn tensors_on_disk(&self) -> impl Iterator<Item = TensorView<'_>> {
         let shards = self.shards.iter().enumerate();
-        shards.flat_map(move |(i, shard)| {
-            (0..shard.header.entries.len()).map(move |j| self.view((i, j)))
-        })
+        shards.flat_map(move |(i, shard)| (0..shard.entries.len()).map(move |j| self.view((i, j))))
     }
 
     /// The tensor called `name`; the error names the nearest one.
@@ -252,40 +310,52 @@ impl Checkpoint {
     /// from disk. A name that is not there is passed over.
     pub fn release(&self, name: &str) {
         if let Some(&(shard, entry)) = self.places.get(name) {
-            let Shard { map, header, .. } = &self.shards[shard];
-            map.release(header.entries[entry].range.clone());
+            let Shard { map, entries, .. } = &self.shards[shard];
+            map.release(entries[entry].range.clone());
         }
     }
 
-    /// The bytes of a view of this checkpoint, without a copy and for as long as they are wanted.
-    ///
-    /// # Panics
-    /// When the view is another checkpoint's.
+    /// The bytes of a view of this checkpoint, for as long as they are wanted: without a copy when
+    /// they lie in the file as they are.
     pub fn keep(&self, view: &TensorView<'_>) -> Bytes {
         let mut shards = self.shards.iter();
         let kept = shards.find_map(|shard| {
             let range = shard.map.range_of(view.bytes)?;
             Some(Bytes::mapped(Arc::clone(&shard.map), range))
         });
-        kept.expect("a view of this checkpoint")
+        kept.unwrap_or_else(|| view.bytes.to_vec().into())
     }
 
     /// The `__metadata__` strings of all shards; of equal keys the last shard's.
     pub fn metadata(&self) -> BTreeMap<&str, &str> {
-        let strings = self.shards.iter().flat_map(|shard| &shard.header.metadata);
+        let strings = self.shards.iter().flat_map(|shard| &shard.metadata);
         strings
             .map(|(key, value)| (key.as_str(), value.as_str()))
             .collect()
     }
 
+    /// The keys of what files of PyTorch hold beside the tensors, such as `epoch`: it was left out,
+    /// which is to be reported.
+    pub fn skipped(&self) -> impl Iterator<Item = &str> {
+        let skipped = self.shards.iter().flat_map(|shard| &shard.skipped);
+        skipped.map(String::as_str)
+    }
+
     fn view(&self, (shard, entry): (usize, usize)) -> TensorView<'_> {
-        let Shard { map, header, .. } = &self.shards[shard];
-        let entry = &header.entries[entry];
+        let shard = &self.shards[shard];
+        let Entry {
+            name,
+            dtype,
+            shape,
+            range,
+        } = &shard.entries[entry];
+        let spanned = &shard.map.bytes()[range.clone()];
+        let strided = shard.strided.get(&entry);
         TensorView {
-            name: &entry.name,
-            dtype: entry.dtype,
-            shape: &entry.shape,
-            bytes: &map.bytes()[entry.range.clone()],
+            name,
+            dtype: *dtype,
+            shape,
+            bytes: strided.map_or(spanned, |strided| strided.bytes(spanned)),
         }
     }
 }

@@ -98,38 +98,26 @@ pub(super) fn graph(spec: &CustomSpec, outputs: &Outputs) -> Graph {
     net.head(x, head, right)
 }
 
-const fn same(hub: &'static [&'static str], ours: &'static str) -> Rule {
-    Rule {
-        hub,
-        ours,
-        layout: Layout::Same,
-    }
-}
-
-const fn stacked(hub: &'static [&'static str], ours: &'static str) -> Rule {
-    Rule {
-        hub,
-        ours,
-        layout: Layout::Stacked,
-    }
+const fn stacked(hub: &'static [&'static str], ours: &'static [&'static str]) -> Rule {
+    Rule::new(hub, ours, Layout::Stacked)
 }
 
 /// The 13 tensors of a checkpoint.
 pub(super) const TABLE: Table = Table {
     rules: &[
-        same(&["vocab_embedding"], "token_embedding.weight"),
-        same(&["pos_embedding"], "position_embedding.weight"),
-        stacked(&["Q"], "blocks.{layer}.attn.q.weight"),
-        stacked(&["K"], "blocks.{layer}.attn.k.weight"),
-        stacked(&["V"], "blocks.{layer}.attn.v.weight"),
-        stacked(&["W_o"], "blocks.{layer}.attn.out.weight"),
-        stacked(&["attention_gamma"], "blocks.{layer}.attn.norm.weight"),
-        stacked(&["attention_beta"], "blocks.{layer}.attn.norm.bias"),
-        stacked(&["W1"], "blocks.{layer}.mlp.in.weight"),
-        stacked(&["W2"], "blocks.{layer}.mlp.out.weight"),
-        stacked(&["ffn_gamma"], "blocks.{layer}.mlp.norm.weight"),
-        stacked(&["ffn_beta"], "blocks.{layer}.mlp.norm.bias"),
-        same(&["output_projection"], "head.weight"),
+        Rule::same(&["vocab_embedding"], &["token_embedding.weight"]),
+        Rule::same(&["pos_embedding"], &["position_embedding.weight"]),
+        stacked(&["Q"], &["blocks.{layer}.attn.q.weight"]),
+        stacked(&["K"], &["blocks.{layer}.attn.k.weight"]),
+        stacked(&["V"], &["blocks.{layer}.attn.v.weight"]),
+        stacked(&["W_o"], &["blocks.{layer}.attn.out.weight"]),
+        stacked(&["attention_gamma"], &["blocks.{layer}.attn.norm.weight"]),
+        stacked(&["attention_beta"], &["blocks.{layer}.attn.norm.bias"]),
+        stacked(&["W1"], &["blocks.{layer}.mlp.in.weight"]),
+        stacked(&["W2"], &["blocks.{layer}.mlp.out.weight"]),
+        stacked(&["ffn_gamma"], &["blocks.{layer}.mlp.norm.weight"]),
+        stacked(&["ffn_beta"], &["blocks.{layer}.mlp.norm.bias"]),
+        Rule::same(&["output_projection"], &["head.weight"]),
     ],
     prefixes: &[""],
     drops: &[],

@@ -1,7 +1,7 @@
 //! GPT-2 (Radford et al. 2019): pre-norm blocks, learned positions, biases everywhere, weights
 //! `[in, out]`.
 
-use crate::checkpoint::mapping::{Drop, Layout, Rule, Table, When};
+use crate::checkpoint::mapping::{Drop, Rule, Table, When};
 use crate::net::{Net, Outputs, Weight};
 use crate::spec::{Activation as Name, Gpt2Spec};
 use tenon_engine::graph::Part;
@@ -111,70 +111,62 @@ pub(super) fn graph(spec: &Gpt2Spec, outputs: &Outputs) -> Graph {
     net.head(x, head, WeightLayout::OutIn)
 }
 
-const fn rule(hub: &'static [&'static str], ours: &'static str) -> Rule {
-    Rule {
-        hub,
-        ours,
-        layout: Layout::Same,
-    }
-}
-
 /// Names of the reference, with or without the `transformer.` prefix.
 pub(super) const TABLE: Table = Table {
     rules: &[
-        rule(&["{prefix}wte.weight"], "token_embedding.weight"),
-        rule(&["{prefix}wpe.weight"], "position_embedding.weight"),
-        rule(
+        Rule::same(&["{prefix}wte.weight"], &["token_embedding.weight"]),
+        Rule::same(&["{prefix}wpe.weight"], &["position_embedding.weight"]),
+        Rule::same(
             &["{prefix}h.{layer}.ln_1.weight"],
-            "blocks.{layer}.attn.norm.weight",
+            &["blocks.{layer}.attn.norm.weight"],
         ),
-        rule(
+        Rule::same(
             &["{prefix}h.{layer}.ln_1.bias"],
-            "blocks.{layer}.attn.norm.bias",
+            &["blocks.{layer}.attn.norm.bias"],
         ),
-        rule(
+        Rule::same(
             &["{prefix}h.{layer}.attn.c_attn.weight"],
-            "blocks.{layer}.attn.qkv.weight",
+            &["blocks.{layer}.attn.qkv.weight"],
         ),
-        rule(
+        Rule::same(
             &["{prefix}h.{layer}.attn.c_attn.bias"],
-            "blocks.{layer}.attn.qkv.bias",
+            &["blocks.{layer}.attn.qkv.bias"],
         ),
-        rule(
+        Rule::same(
             &["{prefix}h.{layer}.attn.c_proj.weight"],
-            "blocks.{layer}.attn.out.weight",
+            &["blocks.{layer}.attn.out.weight"],
         ),
-        rule(
+        Rule::same(
             &["{prefix}h.{layer}.attn.c_proj.bias"],
-            "blocks.{layer}.attn.out.bias",
+            &["blocks.{layer}.attn.out.bias"],
         ),
-        rule(
+        Rule::same(
             &["{prefix}h.{layer}.ln_2.weight"],
-            "blocks.{layer}.mlp.norm.weight",
+            &["blocks.{layer}.mlp.norm.weight"],
         ),
-        rule(
+        Rule::same(
             &["{prefix}h.{layer}.ln_2.bias"],
-            "blocks.{layer}.mlp.norm.bias",
+            &["blocks.{layer}.mlp.norm.bias"],
         ),
-        rule(
+        Rule::same(
             &["{prefix}h.{layer}.mlp.c_fc.weight"],
-            "blocks.{layer}.mlp.in.weight",
+            &["blocks.{layer}.mlp.in.weight"],
         ),
-        rule(
+        Rule::same(
             &["{prefix}h.{layer}.mlp.c_fc.bias"],
-            "blocks.{layer}.mlp.in.bias",
+            &["blocks.{layer}.mlp.in.bias"],
         ),
-        rule(
+        Rule::same(
             &["{prefix}h.{layer}.mlp.c_proj.weight"],
-            "blocks.{layer}.mlp.out.weight",
+            &["blocks.{layer}.mlp.out.weight"],
         ),
-        rule(
+        Rule::same(
             &["{prefix}h.{layer}.mlp.c_proj.bias"],
-            "blocks.{layer}.mlp.out.bias",
+            &["blocks.{layer}.mlp.out.bias"],
         ),
-        rule(&["{prefix}ln_f.weight"], "final_norm.weight"),
-        rule(&["{prefix}ln_f.bias"], "final_norm.bias"),
-        rule(&["lm_head.weight"], "head.weight"),
+        Rule::same(&["{prefix}ln_f.weight"], &["final_norm.weight"]),
+        Rule::same(&["{prefix}ln_f.bias"], &["final_norm.bias"]),
+        Rule::same(&["lm_head.weight"], &["head.weight"]),
     ],
     prefixes: &["transformer.", ""],
     drops: &[

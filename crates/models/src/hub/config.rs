@@ -8,12 +8,25 @@ use tenon_base::files::Disk;
 use tenon_base::{Error, Result};
 
 use super::fields::Fields;
-use super::{custom, gpt2, llama};
+use super::{custom, decoder, encoder, gpt2};
 use crate::json;
 use crate::spec::Spec;
 
 /// The name of the configuration in a hub folder.
 pub const CONFIG_FILE: &str = "config.json";
+
+/// Names and layouts of a checkpoint's tensors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Naming {
+    /// Those of the family's reference.
+    #[default]
+    Hub,
+    /// Those of fused layers.
+    Fused {
+        /// Rows of tensors over the vocabulary, where they are more than its tokens.
+        padded_vocab: Option<usize>,
+    },
+}
 
 /// A `config.json` that was understood.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +35,8 @@ pub struct HubConfig {
     pub spec: Spec,
     /// The type that the weights are meant to have, when said: `F32`, `F16`, `BF16` or `F64`.
     pub dtype: Option<Dtype>,
+    /// How tensors are named and laid out.
+    pub naming: Naming,
     /// Keys that change nothing in an evaluation (names, generation settings, dropout rates), kept
     /// so that writing gives them back.
     pub extra: Map<String, Value>,
@@ -103,11 +118,13 @@ impl HubConfig {
         let extra = match &spec {
             Spec::Custom(_) => Map::new(),
             Spec::Gpt2(_) => gpt2::fresh_extra(),
-            Spec::Llama(_) => llama::fresh_extra(),
+            Spec::Decoder(spec) => decoder::fresh_extra(spec.family),
+            Spec::Encoder(spec) => encoder::fresh_extra(spec),
         };
         Ok(HubConfig {
             spec,
             dtype: Some(dtype),
+            naming: Naming::Hub,
             extra,
         })
     }
@@ -134,8 +151,11 @@ impl HubConfig {
 
     fn from_map(mut map: Map<String, Value>) -> Result<Self> {
         let family = map.shift_remove("model_type");
+        // Null says nothing of the type.
+        map.retain(|key, value| !(value.is_null() && ["dtype", "torch_dtype"].contains(&&**key)));
         let mut fields = Fields::new(map);
         let dtype = dtype(&mut fields);
+        let naming = naming(&mut fields, family.as_ref());
         fields.only("is_encoder_decoder", &[json!(false)]);
         fields.only("add_cross_attention", &[json!(false)]);
         fields.only("cross_attention_hidden_size", &[Value::Null]);
@@ -144,12 +164,22 @@ impl HubConfig {
         let (spec, tolerated) = match family.as_ref().and_then(Value::as_str) {
             Some(custom::MODEL_TYPE) => (custom::read(&mut fields), custom::TOLERATED),
             Some(gpt2::MODEL_TYPE) => (gpt2::read(&mut fields), gpt2::TOLERATED),
-            Some(llama::MODEL_TYPE) => (llama::read(&mut fields), llama::TOLERATED),
+            Some(name) if let Some(family) = decoder::family(name) => {
+                (decoder::read(&mut fields, family), decoder::TOLERATED)
+            }
+            Some(name) if let Some(read) = encoder::reader(plain_name(name)) => {
+                (read(&mut fields), encoder::TOLERATED)
+            }
             _ => return Err(unknown_family(family)),
         };
-        let extra = fields.finish(&[TOLERATED, tolerated])?;
+        let extra = fields.finish(&[TOLERATED, FUSED, tolerated])?;
         spec.validate()?;
-        Ok(HubConfig { spec, dtype, extra })
+        Ok(HubConfig {
+            spec,
+            dtype,
+            naming,
+            extra,
+        })
     }
 
     /// The text of a `config.json` that `transformers` 4 and 5 read to the same model, with both
@@ -158,18 +188,71 @@ impl HubConfig {
         let mut map = match &self.spec {
             Spec::Custom(spec) => custom::write(spec),
             Spec::Gpt2(spec) => gpt2::write(spec),
-            Spec::Llama(spec) => llama::write(spec),
+            Spec::Decoder(spec) => decoder::write(spec),
+            Spec::Encoder(spec) => encoder::write(spec),
         };
         if let Some(name) = self.dtype.and_then(dtype_name) {
             map.insert("dtype".to_owned(), json!(name));
             map.insert("torch_dtype".to_owned(), json!(name));
         }
+        if let Naming::Fused { padded_vocab } = self.naming {
+            map.insert("fuse_qkv_params".to_owned(), json!(true));
+            map.insert("qkv_weight_interleaved".to_owned(), json!(true));
+            map.insert("padded_vocab_size".to_owned(), json!(padded_vocab));
+            if map.get("model_type") == Some(&json!("esm")) {
+                map.insert("model_type".to_owned(), json!(FUSED_ESM));
+            }
+        }
         for (key, value) in &self.extra {
+            if self.naming == Naming::Hub && FUSED.contains(&key.as_str()) {
+                continue;
+            }
             // What the spec says wins: an extra key is no second way to state a size.
             map.entry(key.as_str()).or_insert_with(|| value.clone());
         }
         map.sort_keys();
         format!("{:#}\n", Value::Object(map))
+    }
+}
+
+/// Keys of configurations of fused layers: how batches are laid out and computed, not what.
+const FUSED: &[&str] = &[
+    "add_pooling_layer",
+    "attn_input_format",
+    "attn_mask_type",
+    "auto_map",
+    "dtype_params",
+    "encoder_activation",
+    "fuse_qkv_params",
+    "layer_precision",
+    "max_seq_length",
+    "micro_batch_size",
+    "qkv_weight_interleaved",
+    "self_attn_mask_type",
+    "use_quantized_model_init",
+    "use_te_layers",
+];
+
+/// The `model_type` of ESM-2 with fused layers.
+const FUSED_ESM: &str = "nv_esm";
+
+fn plain_name(model_type: &str) -> &str {
+    match model_type {
+        FUSED_ESM => "esm",
+        other => other,
+    }
+}
+
+/// What the configuration says of the layout; the tensors have the last word.
+fn naming(fields: &mut Fields, model_type: Option<&Value>) -> Naming {
+    fields.only("qkv_weight_interleaved", &[json!(true)]);
+    let padded_vocab = fields.size_opt("padded_vocab_size");
+    let fused = fields.flag_or("fuse_qkv_params", false)
+        || padded_vocab.is_some()
+        || model_type.and_then(Value::as_str) == Some(FUSED_ESM);
+    match fused {
+        true => Naming::Fused { padded_vocab },
+        false => Naming::Hub,
     }
 }
 
@@ -192,8 +275,11 @@ fn dtype_name(dtype: Dtype) -> Option<&'static str> {
 }
 
 fn unknown_family(family: Option<Value>) -> Error {
-    let known = [custom::MODEL_TYPE, gpt2::MODEL_TYPE, llama::MODEL_TYPE];
-    let supported = known.map(|name| format!("`{name}`")).join(", ");
+    let known = [custom::MODEL_TYPE, gpt2::MODEL_TYPE].into_iter();
+    let known = known.chain(decoder::model_types());
+    let known = known.chain(encoder::model_types());
+    let supported: Vec<String> = known.map(|name| format!("`{name}`")).collect();
+    let supported = supported.join(", ");
     match family {
         None => Error::data(format!(
             "key `model_type` is missing, supported: {supported}"

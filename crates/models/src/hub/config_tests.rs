@@ -1,7 +1,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::spec::{Activation, CustomSpec, Gpt2Spec, LlamaSpec};
+use crate::spec::{
+    Activation, AttentionBias, CustomSpec, Decoder, DecoderSpec, Experts, Gpt2Spec, Rope,
+    RopeScaling, Window,
+};
 
 /// As `transformers` 4 writes it.
 const LLAMA_4: &str = r#"{
@@ -58,8 +61,8 @@ fn rejects(text: &str, message: &str) {
     assert!(error.place().unwrap().starts_with("config.json"), "{error}");
 }
 
-fn llama(config: &HubConfig) -> &LlamaSpec {
-    let Spec::Llama(spec) = &config.spec else {
+fn llama(config: &HubConfig) -> &DecoderSpec {
+    let Spec::Decoder(spec) = &config.spec else {
         panic!("not a Llama: {config:?}")
     };
     spec
@@ -77,7 +80,7 @@ fn llama_of_version_4_is_read() {
     let config = parse(LLAMA_4).unwrap();
     let spec = llama(&config);
     assert_eq!((spec.n_heads, spec.n_kv_heads, spec.head_dim), (6, 2, 8));
-    assert_eq!(spec.rope_theta, 500_000.0);
+    assert_eq!(spec.rope, Rope::plain(500_000.0));
     assert_eq!(spec.eos_ids, [2, 3]);
     assert_eq!(config.dtype, Some(Dtype::BF16));
     assert_eq!(config.extra["pretraining_tp"], 1);
@@ -112,7 +115,7 @@ fn llama_defaults_follow_the_reference() {
     }
     let config = parse(&text).unwrap();
     let spec = llama(&config);
-    assert_eq!((spec.rope_theta, spec.norm_eps), (10_000.0, 1e-6));
+    assert_eq!((spec.rope.theta, spec.norm_eps), (10_000.0, 1e-6));
     assert_eq!((spec.n_kv_heads, spec.max_positions), (6, 2048));
     assert_eq!(
         (spec.bos_id, spec.eos_ids.len(), config.dtype),
@@ -131,18 +134,46 @@ fn llama_head_dim_is_free_when_given() {
 }
 
 #[test]
-fn llama_rope_that_would_change_the_maths_is_refused() {
-    let scaled = r#"{"rope_type": "llama3", "factor": 8.0}"#;
+fn rope_scaling_is_read_in_both_spellings() {
+    let llama3 = r#"{"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0,
+        "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}"#;
+    let linear = r#"{"type": "linear", "factor": 2.0}"#;
+    for (text, expected) in [
+        (
+            llama3,
+            RopeScaling::Llama3 {
+                factor: 8.0,
+                low_freq_factor: 1.0,
+                high_freq_factor: 4.0,
+                original_max_positions: 8192,
+            },
+        ),
+        (linear, RopeScaling::Linear { factor: 2.0 }),
+    ] {
+        for key in ["rope_scaling", "rope_parameters"] {
+            let config = parse(&with(LLAMA_4, key, text)).unwrap();
+            let Spec::Decoder(spec) = &config.spec else {
+                panic!("a decoder")
+            };
+            assert_eq!(spec.rope.scaling, Some(expected));
+            assert_eq!(spec.rope.theta, 500_000.0);
+            assert_eq!(parse(&config.to_json()).unwrap().spec, config.spec);
+        }
+    }
+}
+
+#[test]
+fn rope_that_is_not_computed_is_refused() {
+    let scaled = r#"{"rope_type": "yarn", "factor": 8.0}"#;
     let text = with(LLAMA_4, "rope_scaling", scaled);
     rejects(
         &text,
-        "`rope_scaling.rope_type` is `\"llama3\"`, supported: only `\"default\"`",
+        "`rope_scaling.rope_type` is `\"yarn\"`, supported: one of `default`, `linear`, `llama3`",
     );
-    rejects(&text, "unknown key `rope_scaling.factor`");
-    let old = r#"{"type": "linear", "factor": 2.0}"#;
+    let incomplete = r#"{"rope_type": "llama3", "factor": 8.0}"#;
     rejects(
-        &with(LLAMA_4, "rope_scaling", old),
-        "`rope_scaling.type` is `\"linear\"`",
+        &with(LLAMA_4, "rope_scaling", incomplete),
+        "key `rope_scaling.low_freq_factor` is missing",
     );
     let partial = r#"{"rope_type": "default", "partial_rotary_factor": 0.5}"#;
     rejects(
@@ -175,7 +206,7 @@ fn llama_activation_and_bias() {
         "`hidden_act` is `\"gelu\"`, supported:",
     );
     let config = parse(&with(LLAMA_4, "attention_bias", "true")).unwrap();
-    assert!(llama(&config).attention_bias);
+    assert_eq!(llama(&config).attention_bias, AttentionBias::All);
 }
 
 #[test]
@@ -289,7 +320,7 @@ fn missing_and_mistyped_keys_are_all_listed() {
 fn unknown_family_lists_the_known_ones() {
     rejects(
         &with(GPT2_4, "model_type", r#""gpt3""#),
-        "`model_type` is `\"gpt3\"`, supported: `custom_transformer`, `gpt2`, `llama`",
+        "`model_type` is `\"gpt3\"`, supported: `custom_transformer`, `gpt2`, `llama`, `mistral`",
     );
     rejects(
         &without(GPT2_4, "model_type"),
@@ -333,6 +364,64 @@ fn written_text_has_both_spellings() {
     assert!(map.keys().is_sorted());
 }
 
+/// One of the decoders, with the choices that its configuration can say.
+fn any_decoder(
+    family: usize,
+    [a, b, c, d, e, f]: [usize; 6],
+    eps: f64,
+    theta: f64,
+    flags: [bool; 3],
+    (bos_id, eos_ids): (Option<u32>, Vec<u32>),
+) -> Spec {
+    let family = [
+        Decoder::Llama,
+        Decoder::Mistral,
+        Decoder::Qwen2,
+        Decoder::Qwen3,
+        Decoder::Mixtral,
+    ][family - 2];
+    let qwen = matches!(family, Decoder::Qwen2 | Decoder::Qwen3);
+    let window = Window {
+        len: a,
+        first_layer: if qwen { b } else { 0 },
+    };
+    let experts = Experts {
+        count: d,
+        per_token: 1,
+        balance: eps,
+        balanced: flags[2],
+    };
+    Spec::Decoder(DecoderSpec {
+        family,
+        vocab_size: a,
+        max_positions: b,
+        d_model: e,
+        n_layers: c,
+        n_heads: d * 2,
+        n_kv_heads: d,
+        head_dim: f * 2,
+        d_ffn: b,
+        norm_eps: eps,
+        rope: Rope {
+            theta,
+            scaling: flags[0].then_some(RopeScaling::Linear { factor: eps }),
+        },
+        tie_embeddings: flags[0],
+        attention_bias: match family {
+            Decoder::Qwen2 => AttentionBias::QueryKeyValue,
+            Decoder::Llama | Decoder::Qwen3 if flags[1] => AttentionBias::All,
+            _ => AttentionBias::None,
+        },
+        mlp_bias: flags[2] && family == Decoder::Llama,
+        head_norms: family == Decoder::Qwen3,
+        window: (flags[1] && family != Decoder::Llama).then_some(window),
+        experts: (family == Decoder::Mixtral).then_some(experts),
+        bos_id,
+        eos_ids,
+        initializer_range: eps,
+    })
+}
+
 fn any_spec() -> impl Strategy<Value = Spec> {
     let size = 1usize..200;
     let sizes = prop::array::uniform6(size);
@@ -342,7 +431,7 @@ fn any_spec() -> impl Strategy<Value = Spec> {
         prop::collection::vec(any::<u32>(), 0..3),
     );
     (
-        0..3,
+        0usize..7,
         sizes,
         eps,
         ids,
@@ -380,24 +469,14 @@ fn any_spec() -> impl Strategy<Value = Spec> {
                         eos_ids,
                         initializer_range: eps,
                     }),
-                    _ => Spec::Llama(LlamaSpec {
-                        vocab_size: a,
-                        max_positions: b,
-                        d_model: e,
-                        n_layers: c,
-                        n_heads: d * 2,
-                        n_kv_heads: d,
-                        head_dim: f * 2,
-                        d_ffn: b,
-                        norm_eps: eps,
-                        rope_theta: theta,
-                        tie_embeddings: flags[0],
-                        attention_bias: flags[1],
-                        mlp_bias: flags[2],
-                        bos_id,
-                        eos_ids,
-                        initializer_range: eps,
-                    }),
+                    _ => any_decoder(
+                        family,
+                        [a, b, c, d, e, f],
+                        eps,
+                        theta,
+                        flags,
+                        (bos_id, eos_ids),
+                    ),
                 }
             },
         )

@@ -30,6 +30,11 @@ impl Fields {
         self.problems.push(problem);
     }
 
+    /// What a key holds, without taking it.
+    pub(super) fn look(&self, key: &str) -> Option<&Value> {
+        self.map.get(key)
+    }
+
     /// A size that must be given. 0 stands for a value that was refused.
     pub(super) fn size(&mut self, key: &'static str) -> usize {
         if !self.map.contains_key(key) {
@@ -59,6 +64,31 @@ impl Fields {
             .flatten()
     }
 
+    /// A size, null for none, and `default` when absent.
+    pub(super) fn size_or_null(
+        &mut self,
+        key: &'static str,
+        default: Option<usize>,
+    ) -> Option<usize> {
+        match self.map.contains_key(key) {
+            true => self.size_opt(key),
+            false => {
+                self.asked.push(key);
+                default
+            }
+        }
+    }
+
+    /// A number that must be given. 0 stands for a value that was refused.
+    pub(super) fn number(&mut self, key: &'static str) -> f64 {
+        if !self.map.contains_key(key) {
+            self.asked.push(key);
+            let problem = format!("key `{}{key}` is missing", self.scope);
+            self.problem(problem);
+        }
+        self.number_or(key, 0.0)
+    }
+
     /// A number, `default` when absent.
     pub(super) fn number_or(&mut self, key: &'static str, default: f64) -> f64 {
         self.number_opt(key).unwrap_or(default)
@@ -73,6 +103,15 @@ impl Fields {
     pub(super) fn flag_or(&mut self, key: &'static str, default: bool) -> bool {
         self.take(key, "a boolean", Value::as_bool)
             .unwrap_or(default)
+    }
+
+    /// A boolean, false when absent or null.
+    pub(super) fn flag_or_null(&mut self, key: &'static str) -> bool {
+        let read = |value: &Value| match value {
+            Value::Null => Some(false),
+            _ => value.as_bool(),
+        };
+        self.take(key, "a boolean or null", read).unwrap_or(false)
     }
 
     /// A name from a list, `default` when absent.
@@ -113,6 +152,14 @@ impl Fields {
             _ => Some(Some(id(value)?)),
         };
         self.take(key, "a token id or null", read).flatten()
+    }
+
+    /// A token id, null for none, and `default` when absent.
+    pub(super) fn id_or(&mut self, key: &'static str, default: Option<u32>) -> Option<u32> {
+        match self.map.contains_key(key) {
+            true => self.id(key),
+            false => default,
+        }
     }
 
     /// Token ids: one, a list, or none when absent or null.

@@ -76,7 +76,7 @@ pub(super) fn write(spec: &Gpt2Spec) -> Map<String, Value> {
         ("scale_attn_by_inverse_layer_idx", json!(false)),
         ("tie_word_embeddings", json!(spec.tie_embeddings)),
         ("bos_token_id", json!(spec.bos_id)),
-        ("eos_token_id", super::llama::ids(&spec.eos_ids)),
+        ("eos_token_id", super::decoder::ids(&spec.eos_ids)),
         ("initializer_range", json!(spec.initializer_range)),
     ];
     keys.into_iter()

@@ -2,8 +2,10 @@
 
 mod config;
 mod custom;
+mod decoder;
+mod encoder;
 mod fields;
 mod gpt2;
-mod llama;
+mod rope;
 
-pub use config::{CONFIG_FILE, HubConfig};
+pub use config::{CONFIG_FILE, HubConfig, Naming};

@@ -45,13 +45,14 @@ pub fn predict_files(
     let at = |error: Error| error.at(inputs.display().to_string());
     let prediction = predict(Model::of(&folder), &tensors, options, device).map_err(at)?;
     write_outputs(disk, out, &prediction)?;
+    let dropped = folder.left_out();
     let outputs = prediction.outputs.into_iter();
     Ok(Facts {
         outputs: outputs.map(|output| (output.name, output.shape)).collect(),
         loss: prediction.loss,
         tokens: prediction.tokens,
         sequences: prediction.sequences,
-        dropped: folder.dropped,
+        dropped,
         widened: folder.widened,
     })
 }

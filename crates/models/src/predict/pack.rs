@@ -1,11 +1,15 @@
 //! From the tensors that a caller gives to one packed batch.
 
+mod classes;
+
 use std::collections::BTreeMap;
 
 use tenon_base::suggest;
 use tenon_base::{Error, Result};
 use tenon_engine::Extent;
 use tenon_engine::exec::IGNORE;
+
+use crate::spec::{Objective, Spec};
 
 /// A tensor of integers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,8 +33,17 @@ pub struct Packed {
     pub positions: Vec<i32>,
     /// Bounds `[S+1]`; no sequence is empty.
     pub cu_seqlens: Vec<i32>,
-    /// The next token's label, or −100, `[N]`; absent when no labels were given.
+    /// Types `[N]`, all 0 when none were given; empty when the model has none.
+    pub token_types: Vec<i32>,
+    /// What each token is to tell, or −100, `[N]`: the next token's label, or its own where tokens
+    /// are masked; absent when no labels were given. Of a model that tells the class of a sequence
+    /// `[S]`.
     pub targets: Option<Vec<i32>>,
+    /// For each packed sequence, which of the given ones it is, `[S]`: its row, or its place in the
+    /// given bounds.
+    pub sequence_places: Vec<usize>,
+    /// How many sequences were given, empty ones too.
+    pub n_given: usize,
 }
 
 impl Packed {
@@ -50,32 +63,53 @@ pub struct Bounds {
     pub vocab_size: usize,
     /// Positions are below.
     pub context_len: usize,
+    /// Token types are below; 0 when the model has none.
+    pub token_types: usize,
+    /// Whose label is to be told.
+    pub objective: Objective,
+}
+
+impl Bounds {
+    /// Those of a model.
+    pub fn of(spec: &Spec) -> Bounds {
+        Bounds {
+            vocab_size: spec.vocab_size(),
+            context_len: spec.context_len(),
+            token_types: spec.token_types(),
+            objective: spec.objective(),
+        }
+    }
 }
 
 const IDS: &str = "input_ids";
 const MASK: &str = "attention_mask";
 const LABELS: &str = "labels";
 const POSITIONS: &str = "position_ids";
+const TYPES: &str = "token_type_ids";
 const BOUNDS: &str = "cu_seqlens";
 
 /// Packs `input_ids [B, T]` with the optional `attention_mask`, `labels` and `position_ids` (`[B,
 /// T]` each), or `input_ids [1, T]` with `cu_seqlens [n+1]` in place of a mask.
 ///
-/// A token with mask 0 is left out: since queries see earlier tokens of their own row alone, that
-/// is what a mask means. Positions count columns from a row's first token with mask 1, or are those
-/// given. The target of a token is the label of the next column; the first token of a sequence is
-/// nobody's target. What padding cannot mean (a label on it, a label that only a masked token could
-/// predict) is an error that names row and column.
+/// A token with mask 0 is left out: since queries see tokens of their own row alone, that is what a
+/// mask means. `token_type_ids [B, T]` are taken where the model has types. Positions count columns
+/// from a row's first token with mask 1, or are those given. The target of a token is the label of
+/// the next column, and the first token of a sequence nobody's target; of a model that tells tokens
+/// or their classes from both sides it is the token's own label. What padding cannot mean (a label
+/// on it, a label that only a masked token could predict) is an error that names row and column.
+///
+/// A model that tells the class of a sequence takes `labels` of one value a row, `[B]`, or a
+/// sequence, `[n]`; its input is the first token with mask 1.
 pub fn pack(inputs: &BTreeMap<String, IntTensor>, bounds: Bounds) -> Result<Packed> {
-    let known = [IDS, MASK, LABELS, POSITIONS, BOUNDS];
+    let mut known = vec![IDS, MASK, LABELS, POSITIONS, BOUNDS];
+    if bounds.token_types > 0 {
+        known.push(TYPES);
+    }
     if let Some(name) = inputs.keys().find(|name| !known.contains(&name.as_str())) {
         let error = Error::data(format!("the model takes no input `{name}`"));
-        return Err(match suggest::nearest(name, known) {
+        return Err(match suggest::nearest(name, known.iter().copied()) {
             Some(near) => error.hint(format!("did you mean `{near}`?")),
-            None => error.hint(format!(
-                "it takes {}",
-                known.map(|k| format!("`{k}`")).join(", ")
-            )),
+            None => error.hint(format!("it takes `{}`", known.join("`, `"))),
         });
     }
     let ids = inputs
@@ -94,11 +128,16 @@ pub fn pack(inputs: &BTreeMap<String, IntTensor>, bounds: Bounds) -> Result<Pack
         ))),
         given => Ok(given.map(|tensor| tensor.values.as_slice())),
     };
+    let of_sequences = matches!(bounds.objective, Objective::Sequence { .. });
     let grid = Grid {
         ids: &ids.values,
         mask: same_shape(MASK)?,
-        labels: same_shape(LABELS)?,
+        labels: match of_sequences {
+            true => None,
+            false => same_shape(LABELS)?,
+        },
         positions: same_shape(POSITIONS)?,
+        types: same_shape(TYPES)?,
         n_columns,
         bounds,
     };
@@ -108,17 +147,22 @@ pub fn pack(inputs: &BTreeMap<String, IntTensor>, bounds: Bounds) -> Result<Pack
         targets: grid.labels.map(|_| Vec::new()),
         ..Packed::default()
     };
-    match inputs.get(BOUNDS) {
-        None => {
-            for row in 0..n_rows {
-                grid.add(row * n_columns..(row + 1) * n_columns, &mut packed)?;
-            }
+    let ends = match inputs.get(BOUNDS) {
+        None => (0..=n_rows).map(|row| row * n_columns).collect(),
+        Some(given) => sequences(given, ids, grid.mask.is_some())?,
+    };
+    packed.n_given = ends.len() - 1;
+    for (i, sequence) in ends.windows(2).enumerate() {
+        let n_packed = packed.cu_seqlens.len();
+        grid.add(sequence[0]..sequence[1], &mut packed)?;
+        if packed.cu_seqlens.len() > n_packed {
+            packed.sequence_places.push(i);
         }
-        Some(given) => {
-            for sequence in sequences(given, ids, grid.mask.is_some())?.windows(2) {
-                grid.add(sequence[0]..sequence[1], &mut packed)?;
-            }
-        }
+    }
+    if let Objective::Sequence { n_classes } = bounds.objective
+        && let Some(labels) = inputs.get(LABELS)
+    {
+        packed.targets = Some(classes::targets(labels, n_classes, &packed)?);
     }
     Ok(packed)
 }
@@ -155,6 +199,7 @@ struct Grid<'a> {
     mask: Option<&'a [i64]>,
     labels: Option<&'a [i64]>,
     positions: Option<&'a [i64]>,
+    types: Option<&'a [i64]>,
     n_columns: usize,
     bounds: Bounds,
 }
@@ -176,10 +221,16 @@ impl Grid<'_> {
             packed.places.push(place);
             packed.ids.push(self.id(IDS, self.ids, place)?);
             packed.positions.push(self.position(place, first)?);
-            let next = place + 1;
+            if self.bounds.token_types > 0 {
+                packed.token_types.push(self.token_type(place)?);
+            }
+            let told = match self.bounds.objective {
+                Objective::Causal => place + 1,
+                Objective::Masked | Objective::Token { .. } | Objective::Sequence { .. } => place,
+            };
             if let (Some(targets), Some(labels)) = (&mut packed.targets, self.labels) {
-                targets.push(match sequence.contains(&next) {
-                    true => self.label(labels, next)?,
+                targets.push(match sequence.contains(&told) {
+                    true => self.label(labels, told)?,
                     false => IGNORE,
                 });
             }
@@ -224,11 +275,27 @@ impl Grid<'_> {
         })
     }
 
+    fn token_type(&self, place: usize) -> Result<i32> {
+        let value = self.types.map_or(0, |types| types[place]);
+        let end = self.bounds.token_types;
+        below(value, end).ok_or_else(|| {
+            let what = format!("holds {value}, the model has {end} token types");
+            self.error(TYPES, place, &what)
+        })
+    }
+
     fn label(&self, labels: &[i64], place: usize) -> Result<i32> {
-        match labels[place] == i64::from(IGNORE) {
-            true => Ok(IGNORE),
-            false => self.id(LABELS, labels, place),
+        let label = labels[place];
+        if label == i64::from(IGNORE) {
+            return Ok(IGNORE);
         }
+        let Objective::Token { n_classes } = self.bounds.objective else {
+            return self.id(LABELS, labels, place);
+        };
+        below(label, n_classes).ok_or_else(|| {
+            let what = format!("holds {label}, the model has {n_classes} classes");
+            self.error(LABELS, place, &what)
+        })
     }
 
     /// A label counts only on a real token, behind one that can predict it; the first real token of
@@ -246,7 +313,7 @@ impl Grid<'_> {
                 .error(LABELS, place, "counts, but its token is masked")
                 .hint(hint));
         }
-        if behind_hole {
+        if behind_hole && self.bounds.objective == Objective::Causal {
             let what = "counts, but the token that would predict it is masked";
             return Err(self.error(LABELS, place, what));
         }

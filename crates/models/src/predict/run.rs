@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tenon_base::{Error, Result};
-use tenon_engine::{DType, Executor, Graph, Kernels, LossSum, PlanOptions};
+use tenon_engine::{DType, Dim, Executor, Graph, Kernels, LossSum, PlanOptions};
 
 use super::pack::{Bounds, IntTensor, Packed, pack};
+use crate::checkpoint::mapping::Mapping;
 use crate::folder::Folder;
 use crate::net::Outputs;
-use crate::spec::Spec;
+use crate::spec::{Objective, Spec};
 use crate::weights::{Weights, decode, encode};
 
 /// A model to run.
@@ -19,18 +20,21 @@ pub struct Model<'a> {
     pub spec: &'a Spec,
     /// Its parameters.
     pub weights: &'a Weights,
-    /// What `{prefix}` stands for in the names of gradients.
+    /// The names of gradients.
+    pub mapping: Mapping,
+    /// What `{prefix}` stands for in them.
     pub prefix: &'a str,
 }
 
 impl<'a> Model<'a> {
     /// A model whose tensors have the names that we write.
     pub fn new(spec: &'a Spec, weights: &'a Weights) -> Self {
-        let prefix = spec.table().prefixes[0];
+        let mapping = spec.mapping();
         Model {
             spec,
             weights,
-            prefix,
+            mapping,
+            prefix: mapping.table.prefixes[0],
         }
     }
 
@@ -39,6 +43,7 @@ impl<'a> Model<'a> {
         Model {
             spec: &folder.config.spec,
             weights: &folder.weights,
+            mapping: folder.mapping(),
             prefix: folder.prefix,
         }
     }
@@ -69,7 +74,8 @@ pub struct Output {
 pub struct Prediction {
     /// The type of all elements.
     pub dtype: DType,
-    /// `logits [B, T, V]`, `hidden_states.N [B, T, D]` (0 at padding), `loss [1]`, gradients.
+    /// `logits [B, T, V]` (`[B, C]` of a model that tells the class of a sequence, 0 for an empty
+    /// one), `hidden_states.N [B, T, D]` (0 at padding), `loss [1]`, gradients.
     pub outputs: Vec<Output>,
     /// The loss as a sum, when labels were given.
     pub loss: Option<LossSum>,
@@ -100,16 +106,17 @@ pub fn predict(
     options: Options,
     device: Box<dyn Kernels>,
 ) -> Result<Prediction> {
-    let bounds = Bounds {
-        vocab_size: model.spec.vocab_size(),
-        context_len: model.spec.context_len(),
-    };
-    let packed = pack(inputs, bounds)?;
+    let packed = pack(inputs, Bounds::of(model.spec))?;
     let counted = |targets: &Vec<i32>| targets.iter().any(|&target| target >= 0);
     match &packed.targets {
         Some(targets) if !counted(targets) => {
             let error = Error::data("no label counts, so there is no mean loss");
-            return Err(error.hint("leave `labels` out, or give one token after the first a label"));
+            let hint = match model.spec.objective() {
+                Objective::Sequence { .. } => "give one sequence with a token a label",
+                Objective::Masked | Objective::Token { .. } => "give one token a label",
+                Objective::Causal => "give one token after the first a label",
+            };
+            return Err(error.hint(format!("leave `labels` out, or {hint}")));
         }
         None if options.grads => {
             return Err(Error::data(
@@ -202,10 +209,13 @@ fn prediction(
 /// Gives an executor a batch, as far as its graph asks.
 pub(crate) fn set_batch(exec: &mut Executor, packed: &Packed) {
     let targets = packed.targets.as_deref().unwrap_or_default();
+    let n_sequences = packed.cu_seqlens.len() - 1;
     let inputs = [
         ("input_ids", packed.ids.as_slice()),
         ("positions", &packed.positions),
         ("cu_seqlens", &packed.cu_seqlens),
+        ("first_rows", &packed.cu_seqlens[..n_sequences]),
+        ("token_types", &packed.token_types),
         ("targets", targets),
     ];
     for (name, values) in inputs {
@@ -215,7 +225,8 @@ pub(crate) fn set_batch(exec: &mut Executor, packed: &Packed) {
     }
 }
 
-/// The outputs of a graph at their places in `[B, T, …]`, 0 elsewhere.
+/// The outputs of a graph at their places in `[B, T, …]`, or `[B, …]` for one row a sequence; 0
+/// elsewhere.
 fn row_outputs(
     graph: &Graph,
     packed: &Packed,
@@ -225,15 +236,20 @@ fn row_outputs(
     let [b, t] = packed.rows_columns;
     let mut outputs = Vec::with_capacity(graph.outputs.len());
     for (name, value) in &graph.outputs {
-        let width = graph.ty(*value).shape.cols();
+        let shape = &graph.ty(*value).shape;
+        let width = shape.cols();
+        let (shape, places) = match shape.lead() {
+            Dim::Seqs => (vec![packed.n_given, width], &packed.sequence_places),
+            _ => (vec![b, t, width], &packed.places),
+        };
         let row_bytes = width * dtype.bytes();
-        let mut bytes = vec![0; b * t * row_bytes];
-        for (row, &place) in read(name).chunks_exact(row_bytes).zip(&packed.places) {
+        let mut bytes = vec![0; shape.iter().product::<usize>() * dtype.bytes()];
+        for (row, &place) in read(name).chunks_exact(row_bytes).zip(places) {
             bytes[place * row_bytes..][..row_bytes].copy_from_slice(row);
         }
         outputs.push(Output {
             name: name.clone(),
-            shape: vec![b, t, width],
+            shape,
             bytes,
         });
     }
@@ -247,18 +263,29 @@ fn grads(
     counted: usize,
     dtype: DType,
 ) -> Result<Vec<Output>> {
-    let table = model.spec.table();
+    let targets = model.weights.targets();
     let graph = exec.graph().clone();
     let mut outputs = Vec::new();
-    for tensor in table.hub_tensors(&model.weights.targets(), model.prefix)? {
-        let ids = tensor
-            .parts
-            .iter()
-            .filter_map(|part| graph.find_param(part));
-        let parts: Option<Vec<Vec<f64>>> = ids.map(|id| exec.read_grad(id)).collect();
+    for tensor in model.mapping.hub_tensors(&targets, model.prefix)? {
+        let mut values = vec![0.0; tensor.shape.iter().product()];
+        let mut frozen = false;
+        for &(i, piece) in &tensor.parts {
+            let grad = graph
+                .find_param(&targets[i].name)
+                .and_then(|id| exec.read_grad(id));
+            let Some(grad) = grad else {
+                frozen = true;
+                break;
+            };
+            for (hub, ours) in piece.blocks() {
+                values[hub..][..piece.len].copy_from_slice(&grad[ours..][..piece.len]);
+            }
+        }
         // A frozen parameter has no gradient, and so no key.
-        let Some(parts) = parts else { continue };
-        let mean = parts.iter().flatten().map(|sum| sum / counted as f64);
+        if frozen {
+            continue;
+        }
+        let mean = values.into_iter().map(|sum| sum / counted as f64);
         outputs.push(Output {
             name: format!("grad.{}", tensor.name),
             bytes: encode(dtype, mean),

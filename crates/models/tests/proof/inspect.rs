@@ -4,7 +4,7 @@ use crate::small::families;
 use tenon_engine::cpu::{Cpu, Isa};
 use tenon_engine::{DType, Extent, Recompute};
 use tenon_models::inspect::{Facts, Purpose, Question};
-use tenon_models::spec::{Gpt2Spec, LlamaSpec, Spec};
+use tenon_models::spec::{Decoder, DecoderSpec, Gpt2Spec, Spec};
 
 fn facts(spec: &Spec, tokens: usize, seqs: usize) -> Facts {
     let device = Cpu::new(1, Isa::Scalar);
@@ -35,10 +35,11 @@ fn gpt2_of_2019() -> Spec {
 }
 
 fn llama_7b() -> Spec {
-    let [_, Spec::Llama(small), _] = families() else {
+    let [_, Spec::Decoder(small), _] = families() else {
         panic!("the order of the families")
     };
-    Spec::Llama(LlamaSpec {
+    Spec::Decoder(DecoderSpec {
+        family: Decoder::Llama,
         vocab_size: 32_000,
         max_positions: 4096,
         d_model: 4096,

@@ -14,7 +14,8 @@ fn long(mut spec: Spec) -> Spec {
     let longest = LENGTHS[LENGTHS.len() - 1];
     match &mut spec {
         Spec::Gpt2(spec) => spec.n_positions = longest,
-        Spec::Llama(spec) => spec.max_positions = longest,
+        Spec::Decoder(spec) => spec.max_positions = longest,
+        Spec::Encoder(spec) => spec.max_positions = longest,
         Spec::Custom(spec) => spec.max_seq_len = longest,
     }
     spec

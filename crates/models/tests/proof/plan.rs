@@ -7,7 +7,7 @@ use tenon_engine::graph::Origin;
 use tenon_engine::plan::Content;
 use tenon_engine::{DType, Extent, Graph, Plan, PlanOptions, Recompute};
 use tenon_models::net::{CacheOptions, Outputs};
-use tenon_models::spec::{Gpt2Spec, LlamaSpec, Spec};
+use tenon_models::spec::{Decoder, DecoderSpec, Gpt2Spec, Spec};
 
 fn plan(graph: &Graph, options: PlanOptions) -> Plan {
     Plan::new(graph, options, &Cpu::new(2, Isa::detect()))
@@ -16,7 +16,7 @@ fn plan(graph: &Graph, options: PlanOptions) -> Plan {
 /// The small models, and shapes of real ones; planning touches no memory of theirs.
 fn models() -> Vec<(Spec, Extent)> {
     let [gpt2, llama, custom] = families();
-    let (Spec::Gpt2(g), Spec::Llama(l)) = (gpt2.clone(), llama.clone()) else {
+    let (Spec::Gpt2(g), Spec::Decoder(l)) = (gpt2.clone(), llama.clone()) else {
         panic!("the order of the families")
     };
     let wide = Spec::Gpt2(Gpt2Spec {
@@ -28,7 +28,8 @@ fn models() -> Vec<(Spec, Extent)> {
         d_ffn: 1024,
         ..g
     });
-    let deep = Spec::Llama(LlamaSpec {
+    let deep = Spec::Decoder(DecoderSpec {
+        family: Decoder::Llama,
         vocab_size: 4096,
         max_positions: 512,
         d_model: 512,
@@ -198,7 +199,7 @@ fn nothing_is_kept_only_to_compute_something_else_again() {
 #[test]
 fn listings_of_one_block() {
     let [mut gpt2, mut llama, _] = families();
-    if let (Spec::Gpt2(gpt2), Spec::Llama(llama)) = (&mut gpt2, &mut llama) {
+    if let (Spec::Gpt2(gpt2), Spec::Decoder(llama)) = (&mut gpt2, &mut llama) {
         (gpt2.n_layers, llama.n_layers) = (1, 1);
     }
     for (spec, recompute) in [(gpt2, Recompute::None), (llama, Recompute::Full)] {

@@ -6,7 +6,7 @@ use std::ops::Range;
 use tenon_engine::cpu::Isa;
 use tenon_engine::{DType, Executor, Extent, PlanOptions};
 use tenon_models::net::{CacheOptions, Outputs};
-use tenon_models::spec::{Gpt2Spec, Spec};
+use tenon_models::spec::{AttentionBias, Decoder, DecoderSpec, Experts, Gpt2Spec, Spec, Window};
 
 /// The small models, and one whose products are long enough to be summed in several stretches.
 fn models() -> Vec<Spec> {
@@ -20,7 +20,41 @@ fn models() -> Vec<Spec> {
         n_layers: 1,
         ..small.clone()
     };
-    vec![Spec::Gpt2(small), Spec::Gpt2(wide), llama, custom]
+    let mut models = vec![Spec::Gpt2(small), Spec::Gpt2(wide), llama.clone(), custom];
+    models.extend(relatives(llama));
+    models
+}
+
+/// Decoders with a window, with biases and head norms, and with experts.
+fn relatives(llama: Spec) -> [Spec; 3] {
+    let Spec::Decoder(llama) = llama else {
+        panic!("Llama is a decoder")
+    };
+    let windowed = DecoderSpec {
+        family: Decoder::Mistral,
+        window: Some(Window {
+            len: 7,
+            first_layer: 1,
+        }),
+        ..llama.clone()
+    };
+    let normed = DecoderSpec {
+        family: Decoder::Qwen3,
+        head_norms: true,
+        attention_bias: AttentionBias::QueryKeyValue,
+        ..llama.clone()
+    };
+    let expert = DecoderSpec {
+        family: Decoder::Mixtral,
+        experts: Some(Experts {
+            count: 5,
+            per_token: 2,
+            balance: 0.02,
+            balanced: true,
+        }),
+        ..llama
+    };
+    [windowed, normed, expert].map(Spec::Decoder)
 }
 
 fn inspecting(spec: &Spec, threads: usize) -> Executor {

@@ -6,7 +6,9 @@ use tenon_engine::exec::IGNORE;
 use tenon_engine::table::AdamW;
 use tenon_engine::{DType, Executor, Extent, Graph, LossSum, ParamId, PlanOptions};
 use tenon_models::net::{LossOptions, Outputs};
-use tenon_models::spec::{Activation, CustomSpec, Gpt2Spec, LlamaSpec, Spec};
+use tenon_models::spec::{
+    Activation, AttentionBias, CustomSpec, Decoder, DecoderSpec, Gpt2Spec, Rope, Spec,
+};
 use tenon_models::weights::Weights;
 
 pub(crate) const VOCAB: usize = 61;
@@ -27,7 +29,8 @@ pub(crate) fn families() -> [Spec; 3] {
         eos_ids: vec![],
         initializer_range: 0.2,
     };
-    let llama = LlamaSpec {
+    let llama = DecoderSpec {
+        family: Decoder::Llama,
         vocab_size: VOCAB,
         max_positions: 40,
         d_model: 36,
@@ -37,10 +40,13 @@ pub(crate) fn families() -> [Spec; 3] {
         head_dim: 6,
         d_ffn: 52,
         norm_eps: 1e-5,
-        rope_theta: 10_000.0,
+        rope: Rope::plain(10_000.0),
         tie_embeddings: false,
-        attention_bias: false,
+        attention_bias: AttentionBias::None,
         mlp_bias: false,
+        head_norms: false,
+        window: None,
+        experts: None,
         bos_id: None,
         eos_ids: vec![],
         initializer_range: 0.2,
@@ -53,7 +59,7 @@ pub(crate) fn families() -> [Spec; 3] {
         d_model: 36,
         d_ffn: 70,
     };
-    [Spec::Gpt2(gpt2), Spec::Llama(llama), Spec::Custom(custom)]
+    [Spec::Gpt2(gpt2), Spec::Decoder(llama), Spec::Custom(custom)]
 }
 
 /// Tokens of the `s`-th pseudo-random sequence.

@@ -7,6 +7,7 @@ use tenon_engine::cpu::{Cpu, Isa};
 use tenon_engine::table::{
     Activation, AdamW, AttentionDims, AttentionIn, Cache, Operand, RopeStyle, Sgd, Target, XentSpec,
 };
+use tenon_engine::table::{Balance, ExpertKernels, Routes};
 use tenon_engine::{Buf, DType, Executor, Kernels, PlanOptions, Recompute};
 
 /// Where an argument of a kernel ends in the arena; 0 for numbers.
@@ -51,6 +52,13 @@ impl Ends for &AttentionIn {
     }
 }
 
+impl Ends for &Routes {
+    fn end(&self) -> usize {
+        let indices = [self.experts, self.places, self.rows, self.bounds].end();
+        [self.shares, self.weights].end().max(indices)
+    }
+}
+
 impl<const N: usize> Ends for [Buf; N] {
     fn end(&self) -> usize {
         self.iter().map(Ends::end).max().unwrap_or(0)
@@ -67,6 +75,7 @@ macro_rules! touch_nothing {
     ($($ty:ty),*) => { $(impl Ends for $ty { fn end(&self) -> usize { 0 } })* };
 }
 touch_nothing!(f64, u32, usize, bool, [u32; 2], RopeStyle, Activation);
+touch_nothing!(&Balance);
 touch_nothing!(&AttentionDims, &AdamW, &Sgd, &XentSpec, &[u8], &mut [u8]);
 
 struct Watched {
@@ -81,6 +90,18 @@ macro_rules! watched {
             self.cpu.$name($($arg),*)
         })*
     };
+}
+
+impl ExpertKernels for Watched {
+    watched! {
+        fn route(logits: Buf, routes: &Routes);
+        fn route_vjp(routes: &Routes, dweights: Buf, dlogits: Target);
+        fn weigh_rows(weights: Buf, x: Buf);
+        fn weigh_rows_vjp(weights: Buf, y: Buf, dy: Buf, dweights: Buf);
+        fn balance_add(logits: Buf, per_token: usize, sums: Buf);
+        fn balance_rows(balance: &Balance, targets: Buf, sums: Buf, loss: Buf);
+        fn balance_vjp(logits: Buf, sums: Buf, dlogits: Target);
+    }
 }
 
 impl Kernels for Watched {
@@ -141,9 +162,17 @@ impl Kernels for Watched {
         fn embedding_vjp(dy: Buf, ids: Buf, dtable: Buf);
         fn dropout(p: f64, key: [u32; 2], site: u32, x: Buf, y: Buf);
         fn xent_rows(
-            spec: &XentSpec, logits: Buf, targets: Buf, gradient: bool, loss: Buf,
-            rank: Option<Buf>
+            spec: &XentSpec, logits: Buf, targets: Buf, chosen: Option<Buf>, gradient: bool,
+            loss: Buf, rank: Option<Buf>
         );
+        fn token_dropout(
+            mask_id: u32, trained: f64, x: Buf, ids: Buf, bounds: Buf, y: Buf
+        );
+        fn pool_mean(skip_first: bool, skip_last: bool, x: Buf, bounds: Buf, y: Buf);
+        fn pool_mean_vjp(
+            skip_first: bool, skip_last: bool, dy: Buf, bounds: Buf, dx: Target
+        );
+        fn counted_rows(targets: Buf, rows: Buf) -> usize;
         fn adamw(p: Buf, g: Buf, m: Buf, v: Buf, spec: &AdamW);
         fn sgd(
             p: Buf, g: Buf, velocity: Option<Buf>, spec: &Sgd

@@ -23,10 +23,45 @@ pub(crate) fn committed(name: &str) -> PathBuf {
         .join(name)
 }
 
+/// The folders of `tests/goldens`, by family.
+pub(crate) const COMMITTED: [&str; 16] = [
+    "custom_small",
+    "gpt2_small",
+    "llama_small",
+    "llama3_rope_small",
+    "linear_rope_small",
+    "mistral_small",
+    "qwen2_small",
+    "qwen3_small",
+    "mixtral_small",
+    "unbalanced_small",
+    "bert_small",
+    "geneformer_small",
+    "esm2_small",
+    "esm2_norm_small",
+    "amplify_small",
+    "codonfm_small",
+];
+
+const SHARED: [&str; 12] = [
+    "amplify",
+    "bert",
+    "encodon",
+    "esm2",
+    "geneformer",
+    "gpt2",
+    "llama_gqa",
+    "llama3_rope",
+    "mistral",
+    "mixtral",
+    "qwen2",
+    "qwen3",
+];
+
 /// The folders of the goldens whose families are supported; the shared ones may be absent.
 pub(crate) fn golden_folders() -> Vec<PathBuf> {
-    let small = ["custom_small", "gpt2_small", "llama_small"].map(committed);
-    let shared = ["gpt2", "llama_gqa"].into_iter().filter_map(shared_goldens);
+    let small = COMMITTED.map(committed);
+    let shared = SHARED.into_iter().filter_map(shared_goldens);
     small.into_iter().chain(shared).collect()
 }
 

@@ -9,7 +9,7 @@ use tenon_models::checkpoint::Dtype;
 use tenon_models::folder;
 use tenon_models::hub::HubConfig;
 use tenon_models::net::Outputs;
-use tenon_models::spec::{Activation, Gpt2Spec, LlamaSpec, Spec};
+use tenon_models::spec::{Activation, AttentionBias, Decoder, DecoderSpec, Gpt2Spec, Rope, Spec};
 use tenon_models::weights::Weights;
 
 /// Weights of this size make every part matter, unlike those that a training starts from.
@@ -33,7 +33,8 @@ fn gpt2(activation: Activation, tie_embeddings: bool) -> Spec {
 }
 
 fn llama(head_dim: usize, tie_embeddings: bool, bias: bool) -> Spec {
-    Spec::Llama(LlamaSpec {
+    Spec::Decoder(DecoderSpec {
+        family: Decoder::Llama,
         vocab_size: 71,
         max_positions: 24,
         d_model: 24,
@@ -43,10 +44,16 @@ fn llama(head_dim: usize, tie_embeddings: bool, bias: bool) -> Spec {
         head_dim,
         d_ffn: 44,
         norm_eps: 1e-6,
-        rope_theta: 5000.0,
+        rope: Rope::plain(5000.0),
         tie_embeddings,
-        attention_bias: bias,
+        attention_bias: match bias {
+            true => AttentionBias::All,
+            false => AttentionBias::None,
+        },
         mlp_bias: bias,
+        head_norms: false,
+        window: None,
+        experts: None,
         bos_id: Some(1),
         eos_ids: vec![2, 3],
         initializer_range: STD_DEV,

@@ -1,13 +1,17 @@
 //! The derivatives of whole models, proved; and proofs that must fail.
 
 use tenon_base::Kind;
+use tenon_base::files::RealDisk;
 use tenon_engine::DType;
+use tenon_models::folder::{self, Folder};
 use tenon_models::gradcheck::{GradReport, Options, TensorReport, Verdict, gradcheck};
 use tenon_models::net::{LossOptions, Outputs};
-use tenon_models::spec::{Activation, CustomSpec, Gpt2Spec, LlamaSpec, Spec};
+use tenon_models::spec::{
+    Activation, AttentionBias, CustomSpec, Decoder, DecoderSpec, Gpt2Spec, Rope, Spec,
+};
 use tenon_models::weights::Weights;
 
-use crate::common::cpu;
+use crate::common::{COMMITTED, committed, cpu};
 
 pub(crate) fn custom() -> Spec {
     Spec::Custom(CustomSpec {
@@ -37,8 +41,9 @@ pub(crate) fn gpt2(activation: Activation) -> Gpt2Spec {
     }
 }
 
-pub(crate) fn llama(tie_embeddings: bool, bias: bool) -> LlamaSpec {
-    LlamaSpec {
+pub(crate) fn llama(tie_embeddings: bool, bias: bool) -> DecoderSpec {
+    DecoderSpec {
+        family: Decoder::Llama,
         vocab_size: 37,
         max_positions: 64,
         d_model: 24,
@@ -48,10 +53,16 @@ pub(crate) fn llama(tie_embeddings: bool, bias: bool) -> LlamaSpec {
         head_dim: 8,
         d_ffn: 20,
         norm_eps: 1e-5,
-        rope_theta: 10000.0,
+        rope: Rope::plain(10000.0),
         tie_embeddings,
-        attention_bias: bias,
+        attention_bias: match bias {
+            true => AttentionBias::All,
+            false => AttentionBias::None,
+        },
         mlp_bias: bias,
+        head_norms: false,
+        window: None,
+        experts: None,
         bos_id: Some(1),
         eos_ids: vec![2],
         initializer_range: 0.02,
@@ -64,9 +75,15 @@ fn specs() -> Vec<Spec> {
         ..gpt2(Activation::Silu)
     };
     let gpt2 = [Activation::GeluNew, Activation::Gelu, Activation::Relu].map(gpt2);
-    let llama = [llama(false, false), llama(true, false), llama(false, true)].map(Spec::Llama);
+    let llama = [llama(false, false), llama(true, false), llama(false, true)].map(Spec::Decoder);
     let gpt2 = gpt2.into_iter().chain([untied]).map(Spec::Gpt2);
-    [custom()].into_iter().chain(gpt2).chain(llama).collect()
+    let committed = COMMITTED.map(|name| golden(name).config.spec);
+    let others = [custom()].into_iter().chain(gpt2).chain(llama);
+    others.chain(committed).collect()
+}
+
+fn golden(name: &str) -> Folder {
+    folder::load(&RealDisk, &committed(name).join("model")).unwrap()
 }
 
 #[track_caller]
@@ -86,12 +103,36 @@ fn every_family_and_variant_agrees() {
     }
 }
 
+/// At the weights whose gradients the references computed too.
+#[test]
+fn every_golden_agrees() {
+    for name in COMMITTED {
+        let Folder {
+            config, weights, ..
+        } = golden(name);
+        let report = gradcheck(&config.spec, Some(&weights), Options::plain(3), cpu()).unwrap();
+        passes(&config.spec, &report);
+        let zero = |t: &&TensorReport| t.verdict == Verdict::Zero;
+        let zeros: Vec<_> = report
+            .tensors
+            .iter()
+            .filter(zero)
+            .map(|t| &t.name)
+            .collect();
+        assert!(
+            zeros.iter().all(|zero| zero.ends_with("attn.k.bias")),
+            "{name}: {zeros:?}"
+        );
+    }
+}
+
 #[test]
 fn dropout_smoothing_and_z_loss_agree() {
     let loss = LossOptions {
         label_smoothing: 0.1,
         z_loss: 1e-2,
         rank: false,
+        regularised: true,
     };
     let options = Options {
         loss,

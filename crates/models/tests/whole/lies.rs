@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use tenon_base::Kind;
 use tenon_models::predict::{Bounds, pack};
+use tenon_models::spec::Objective;
 
 use crate::common::Inputs;
 use crate::packing::tensor;
@@ -10,6 +11,8 @@ use crate::packing::tensor;
 const BOUNDS: Bounds = Bounds {
     vocab_size: 10,
     context_len: 6,
+    token_types: 0,
+    objective: Objective::Causal,
 };
 
 /// Name, shape and values.

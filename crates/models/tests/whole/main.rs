@@ -1,6 +1,9 @@
 //! Whole models: read, written, run, and compared with what the references computed.
 
 mod common;
+mod contacts;
+mod convert;
+mod families;
 mod folder;
 mod fresh;
 mod gradcheck;
@@ -9,4 +12,6 @@ mod mistakes;
 mod mutants;
 mod packing;
 mod predict;
+mod publish;
+mod published;
 mod recorded;

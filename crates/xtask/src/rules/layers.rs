@@ -54,6 +54,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("rusqlite", &["records"]),
     ("rusqlite_migration", &["records"]),
     ("tokenizers", &["data"]),
+    // The network.
+    ("ureq", &["data"]),
 ];
 
 /// Judges every dependency of every crate.

@@ -1,12 +1,14 @@
 //! Every kernel over elements and rows, called once on one set of inputs.
 
 use super::{Bits, Inputs, ROWS};
+use crate::route::Routed;
 use tenon_kernels::{
-    Activation, AdamW, Cols, ColsMut, Cx, Dropout, Float, IGNORED, NormGrads, NormSaved, Rope,
-    RopeStyle, Sgd, Xent, activation, activation_vjp, adamw, add, add_assign, axpy, column_sums,
-    copy, dot, dropout, fill, gather_rows, has_nonfinite, layer_norm, layer_norm_vjp, mul,
+    Activation, AdamW, Balance, Cols, ColsMut, Cx, Dropout, Float, IGNORED, MeanPool, NormGrads,
+    NormSaved, Rope, RopeStyle, Sgd, TokenDropout, Xent, activation, activation_vjp, adamw, add,
+    add_assign, axpy, balance_add, balance_rows, balance_vjp, column_sums, copy, dot, dropout,
+    fill, gather_rows, has_nonfinite, layer_norm, layer_norm_vjp, mean_pool, mean_pool_vjp, mul,
     rms_norm, rms_norm_vjp, rope, rope_in_place, scale, scatter_add_rows, sgd, sum, sum_sq, swiglu,
-    swiglu_vjp, xent_rows,
+    swiglu_vjp, token_dropout, weigh_rows, weigh_rows_vjp, xent_rows,
 };
 
 /// A name, and a call that adds everything it writes to the bits.
@@ -178,11 +180,81 @@ fn losses<S: Float>(cx: Cx<'_>, i: &Inputs<S>, bits: &mut Bits) {
                 grad_scale,
             };
             let (mut z, mut losses, mut ranks) = (i.x.clone(), [f64::NAN; ROWS], [-7; ROWS]);
-            xent_rows(cx, xent, &mut z, &targets, &mut losses, Some(&mut ranks));
+            xent_rows(
+                cx,
+                xent,
+                &mut z,
+                &targets,
+                None,
+                &mut losses,
+                Some(&mut ranks),
+            );
             bits.add(&z);
             bits.add(&losses);
             bits.add(&ranks.map(f64::from));
         }
+    }
+}
+
+fn sequences<S: Float>(cx: Cx<'_>, i: &Inputs<S>, bits: &mut Bits) {
+    let masked = TokenDropout {
+        ids: &[4, 9, 4],
+        cu_seqlens: &[0, 2, 2, 3],
+        mask_id: 4,
+        trained: 0.12,
+    };
+    let mut y = i.z.clone();
+    token_dropout(cx, masked, &i.x, &mut y);
+    bits.add(&y);
+    let means = MeanPool {
+        cu_seqlens: &[0, 0, 3],
+        width: i.n,
+        skip_first: i.n.is_multiple_of(2),
+        skip_last: false,
+    };
+    mean_pool(cx, means, &i.x, &mut y[..2 * i.n]);
+    bits.add(&y);
+    for accumulate in [false, true] {
+        mean_pool_vjp(cx, means, &i.z[i.n..], &mut y, accumulate);
+        bits.add(&y);
+    }
+}
+
+fn routes<S: Float>(cx: Cx<'_>, i: &Inputs<S>, bits: &mut Bits) {
+    for per_row in [1, i.n.min(3)] {
+        let routed = Routed::new(cx, &i.x, i.n, per_row);
+        bits.add(&routed.shares);
+        bits.add(&routed.weights);
+        bits.add(&routed.indices());
+        for accumulate in [false, true] {
+            let mut dlogits = i.y.clone();
+            routed.vjp(cx, &i.z[..ROWS * per_row], &mut dlogits, accumulate);
+            bits.add(&dlogits);
+        }
+    }
+    let (mut y, mut dweights) = (i.x.clone(), [S::NAN; ROWS]);
+    weigh_rows(cx, &i.z[..ROWS], &mut y);
+    bits.add(&y);
+    weigh_rows_vjp(cx, &i.z[..ROWS], &i.x, &mut y, &mut dweights);
+    bits.add(&y);
+    bits.add(&dweights);
+}
+
+fn balances<S: Float>(cx: Cx<'_>, i: &Inputs<S>, bits: &mut Bits) {
+    let (mut sums, mut losses) = (vec![0.0; 2 * i.n], [f64::NAN; ROWS]);
+    balance_add(cx, &i.x, i.n.min(2), &mut sums);
+    bits.add(&sums);
+    let balance = Balance {
+        coefficient: 0.02,
+        n_rows: ROWS,
+    };
+    balance_rows(balance, &[1, IGNORED, 0], &mut sums, &mut losses);
+    bits.add(&sums);
+    bits.add(&losses);
+    for accumulate in [false, true] {
+        let mut dlogits = i.y.clone();
+        balance_vjp(cx, &i.x, &sums[..i.n], &mut dlogits, accumulate);
+        bits.add(&dlogits);
     }
 }
 
@@ -225,7 +297,7 @@ fn updates<S: Float>(cx: Cx<'_>, i: &Inputs<S>, bits: &mut Bits) {
 }
 
 /// All of them.
-pub(super) fn kernels<S: Float>() -> [Kernel<S>; 10] {
+pub(super) fn kernels<S: Float>() -> [Kernel<S>; 13] {
     [
         ("activations", activations),
         ("SwiGLU", swiglus),
@@ -236,6 +308,9 @@ pub(super) fn kernels<S: Float>() -> [Kernel<S>; 10] {
         ("norms", norms),
         ("rotations", rotations),
         ("losses", losses),
+        ("routes", routes),
+        ("balance", balances),
+        ("sequences", sequences),
         ("updates", updates),
     ]
 }

@@ -120,7 +120,7 @@ impl Bench<'_> {
             };
             let shape = format!("{rows}×{vocab_size}");
             self.push(kernel, shape, bound, |k| {
-                k.xent_rows(&spec, logits, targets, gradient, loss, None);
+                k.xent_rows(&spec, logits, targets, None, gradient, loss, None);
             });
         }
     }

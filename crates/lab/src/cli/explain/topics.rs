@@ -171,6 +171,8 @@ fn documents() -> Vec<(&'static str, String)> {
     let predict = "{\"schema_version\", \"out\", \"dtype\", \"tokens\", \"sequences\", \"loss\", \
                    \"loss_tokens\", \"outputs\": [{\"name\", \"shape\"}], \"dropped\", \
                    \"widened\"}; the tensors stand in `--out`";
+    let contacts = "{\"schema_version\", \"out\", \"dtype\", \"maps\": [{\"id\", \"residues\", \
+                    \"picture\"}]}; the tensors stand in `out`";
     let inspect = "{\"schema_version\", \"family\", \"parameters\", \"groups\", \"layers\", \
                    \"batch\", \"dtype\", \"flops\", \"memory\", \"tenants\"}; with `--plan` also \
                    `plan`; memory in bytes";
@@ -178,13 +180,18 @@ fn documents() -> Vec<(&'static str, String)> {
                      \"worst\", \"untried\", \"tensors\": [{\"name\", \"analytic\", \
                      \"numeric\", \"relative_error\", \"numeric_error\", \"verdict\": agrees, \
                      zero or differs}]}";
+    let fetch = "{\"schema_version\", \"repo\", \"revision\", \"commit\", \"path\", \
+                 \"files\": [{\"name\", \"bytes\", \"etag\", \"sha256\", \"reused\"}]}; \
+                 `sha256` is null where the hub tells another hash, `etag` where it is not known";
     vec![
         ("any failure with --json", error.to_owned()),
         ("tenon eval --json", eval.to_owned()),
         ("tenon generate --json", generate.to_owned()),
         ("tenon predict --json", predict.to_owned()),
+        ("tenon contacts --json", contacts.to_owned()),
         ("tenon inspect --json", inspect.to_owned()),
         ("tenon gradcheck --json", gradcheck.to_owned()),
+        ("tenon fetch hub --json", fetch.to_owned()),
         ("RUN/metrics.jsonl", log),
         ("tenon runs ls --json", runs.to_owned()),
         ("tenon runs best --json", best.to_owned()),

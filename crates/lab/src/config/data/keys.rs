@@ -25,7 +25,8 @@ pub(in crate::config) const KEYS: &[Key] = &[
         "data.path",
         Type::Path,
         DefaultValue::Optional,
-        "File or folder of text, JSON Lines or CSV, relative to the working directory.",
+        "File or folder of text, JSON Lines, CSV or FASTA, also packed as `.gz`, relative to the \
+         working directory.",
     ),
     Key::new(
         "data.text_column",
@@ -34,12 +35,18 @@ pub(in crate::config) const KEYS: &[Key] = &[
         "Column of records that holds the text.",
     ),
     Key::new(
+        "data.label_column",
+        Type::Str,
+        DefaultValue::Derived("`label`, where the model tells classes"),
+        "Column of records that holds the class of the text, where `model.head` is `sequence`.",
+    ),
+    Key::new(
         "data.tokenizer",
         Type::Str,
         DefaultValue::Derived("`gpt2`; with `model.from`, that model's"),
         "How text becomes ids: `gpt2` (50,257 ids), `byte`, `char` (the characters of the \
-         training text), `model` (that of `model.from`), or the path of a folder with \
-         `tokenizer.json`.",
+         training text), `esm` and `amplify` (amino acids), `codon` (64 codons), `model` (that of \
+         `model.from`), or the path of a folder with `tokenizer.json` or `vocab.txt`.",
     ),
     Key::new(
         "data.documents",
@@ -97,6 +104,13 @@ pub(in crate::config) const KEYS: &[Key] = &[
         DefaultValue::Float(0.1),
         "Part of the rows, or of the only text, that is kept for validation where the data has \
          no split of its own.",
+    ),
+    Key::new(
+        "data.mask_rate",
+        Type::BELOW_ONE,
+        DefaultValue::Float(0.15),
+        "Probability that a model of masked tokens has to tell a token; of those 80 % are masked, \
+         10 % replaced and 10 % shown. Models of the next token have no masks.",
     ),
     Key::new(
         "data.shuffle",

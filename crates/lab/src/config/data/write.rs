@@ -23,6 +23,9 @@ impl DataConfig {
         if let Some(column) = &self.text_column {
             section.text("text_column", column);
         }
+        if let Some(column) = &self.label_column {
+            section.text("label_column", column);
+        }
         section.text("tokenizer", self.tokenizer.text());
         if !matches!(self.source, DataSource::Corpus(_)) {
             section.text("documents", documents_name(&self.documents));
@@ -43,6 +46,7 @@ impl DataConfig {
         section.int_or_absent("val_subset_size", self.val_subset_size);
         section.float("validation_fraction", self.validation_fraction);
         section.bool("shuffle", self.shuffle);
+        section.float("mask_rate", self.mask_rate);
         section
     }
 }
@@ -54,6 +58,9 @@ impl TokenizerChoice {
             TokenizerChoice::Gpt2 => "gpt2".to_owned(),
             TokenizerChoice::Byte => "byte".to_owned(),
             TokenizerChoice::Char => "char".to_owned(),
+            TokenizerChoice::Esm => "esm".to_owned(),
+            TokenizerChoice::Amplify => "amplify".to_owned(),
+            TokenizerChoice::Codon => "codon".to_owned(),
             TokenizerChoice::OfModel => "model".to_owned(),
             TokenizerChoice::Path(path) => path.to_string_lossy().into_owned(),
         }

@@ -1,8 +1,10 @@
 //! The families of fresh models: their defaults, what they fix, and how they become a graph's spec.
 
-use tenon_base::{Error, Result};
-use tenon_data::Tokenizer;
-use tenon_models::spec::{Activation, CustomSpec, Gpt2Spec, LlamaSpec, Spec};
+mod choices;
+mod spec;
+
+use choices::{decoder, decoder_named, encoder};
+use tenon_models::spec::{Activation, Decoder, Encoder};
 
 use super::super::judge::Judge;
 use super::super::section::Section;
@@ -34,8 +36,10 @@ pub enum Family {
     Custom,
     /// GPT-2.
     Gpt2(Gpt2Shape),
-    /// Llama.
-    Llama(LlamaShape),
+    /// Llama and its relatives.
+    Decoder(DecoderShape),
+    /// BERT, ESM-2, AMPLIFY and EnCodon.
+    Encoder(EncoderShape),
 }
 
 /// The choices of GPT-2 beyond the sizes.
@@ -51,9 +55,30 @@ pub struct Gpt2Shape {
     pub init_std: f64,
 }
 
-/// The choices of Llama beyond the sizes.
+/// The choices of encoders beyond the sizes.
 #[derive(Clone, Debug, PartialEq)]
-pub struct LlamaShape {
+pub struct EncoderShape {
+    /// Which one, with its own choices.
+    pub family: Encoder,
+    /// Between the two feed-forward matrices.
+    pub activation: Activation,
+    /// Added to the variance, or the mean square, in norms.
+    pub norm_eps: f64,
+    /// Whether the head is the token embedding.
+    pub tie_embeddings: bool,
+    /// Standard deviation, or bound, of fresh weights.
+    pub init_std: f64,
+}
+
+/// The choices of Llama and its relatives beyond the sizes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DecoderShape {
+    /// Which one.
+    pub family: Decoder,
+    /// Tokens that a token sees, itself included; `None` for all before it.
+    pub window: Option<usize>,
+    /// Experts in place of one feed-forward layer: how many, and how many a token goes through.
+    pub experts: Option<[usize; 2]>,
     /// Key and value heads.
     pub n_kv_heads: usize,
     /// Width of a head.
@@ -77,9 +102,10 @@ pub(super) fn resolve(judge: &mut Judge) -> Architecture {
     let n_heads = size("model.n_heads", info.n_heads);
     let d_model = size("model.d_model", info.d_model);
     let d_ffn = match info.name {
-        "gpt2" => d_model.saturating_mul(4),
-        "llama" => d_model.saturating_mul(8).div_ceil(3).next_multiple_of(64),
-        _ => 128,
+        "custom" => 128,
+        "gpt2" | "bert" | "esm2" | "codonfm" => d_model.saturating_mul(4),
+        "amplify" => (d_model.saturating_mul(8) / 3).next_multiple_of(8),
+        _ => d_model.saturating_mul(8).div_ceil(3).next_multiple_of(64),
     };
     let architecture = Architecture {
         vocab_size: judge.values.size("model.vocab_size"),
@@ -89,38 +115,34 @@ pub(super) fn resolve(judge: &mut Judge) -> Architecture {
         d_model,
         d_ffn: size("model.d_ffn", d_ffn),
         family: match info.name {
+            "custom" => Family::Custom,
             "gpt2" => Family::Gpt2(gpt2(judge)),
-            "llama" => Family::Llama(llama(judge, n_heads, d_model)),
-            _ => Family::Custom,
+            name => match (decoder_named(name), encoder(judge, name)) {
+                (Some(family), _) => Family::Decoder(decoder(judge, family, n_heads, d_model)),
+                (None, Some(shape)) => Family::Encoder(shape),
+                (None, None) => Family::Custom,
+            },
         },
     };
     divisions(judge, &architecture);
     architecture
 }
 
-fn gpt2(judge: &Judge) -> Gpt2Shape {
-    let activation = match judge.values.str("model.activation") {
+fn activation(judge: &Judge, default: Activation) -> Activation {
+    match judge.values.str("model.activation") {
         Some("gelu") => Activation::Gelu,
+        Some("gelu_new") => Activation::GeluNew,
         Some("relu") => Activation::Relu,
         Some("silu") => Activation::Silu,
-        _ => Activation::GeluNew,
-    };
-    Gpt2Shape {
-        activation,
-        norm_eps: judge.values.float("model.norm_eps").unwrap_or(1e-5),
-        tie_embeddings: judge.values.bool("model.tie_embeddings").unwrap_or(true),
-        init_std: judge.values.float("model.init_std").unwrap_or(0.02),
+        _ => default,
     }
 }
 
-fn llama(judge: &Judge, n_heads: usize, d_model: usize) -> LlamaShape {
-    let head_dim = d_model.checked_div(n_heads).unwrap_or_default();
-    LlamaShape {
-        n_kv_heads: judge.values.size("model.n_kv_heads").unwrap_or(n_heads),
-        head_dim: judge.values.size("model.head_dim").unwrap_or(head_dim),
+fn gpt2(judge: &Judge) -> Gpt2Shape {
+    Gpt2Shape {
+        activation: activation(judge, Activation::GeluNew),
         norm_eps: judge.values.float("model.norm_eps").unwrap_or(1e-5),
-        rope_theta: judge.values.float("model.rope_theta").unwrap_or(1e4),
-        tie_embeddings: judge.values.bool("model.tie_embeddings").unwrap_or(false),
+        tie_embeddings: judge.values.bool("model.tie_embeddings").unwrap_or(true),
         init_std: judge.values.float("model.init_std").unwrap_or(0.02),
     }
 }
@@ -143,7 +165,7 @@ fn divisions(judge: &mut Judge, sizes: &Architecture) {
         };
         judge.fault(key, message, &label, "");
     }
-    let Family::Llama(shape) = &sizes.family else {
+    let Family::Decoder(shape) = &sizes.family else {
         return;
     };
     if judge.fine(&["model.n_heads", "model.n_kv_heads"])
@@ -188,72 +210,13 @@ impl Family {
         match self {
             Family::Custom => "custom",
             Family::Gpt2(_) => "gpt2",
-            Family::Llama(_) => "llama",
+            Family::Decoder(shape) => shape.family.name(),
+            Family::Encoder(shape) => shape.family.name(),
         }
     }
 }
 
 impl Architecture {
-    /// The spec of the model for a tokenizer; validated.
-    ///
-    /// # Errors
-    /// `Usage` when `vocab_size` is less than the tokenizer's.
-    pub fn spec(&self, tokenizer: &dyn Tokenizer) -> Result<Spec> {
-        let n_ids = tokenizer.vocab_size();
-        let vocab_size = self.vocab_size.unwrap_or(n_ids);
-        if vocab_size < n_ids {
-            let message =
-                format!("`model.vocab_size` {vocab_size} is less than the tokenizer's {n_ids} ids");
-            return Err(Error::usage(message).hint("leave `model.vocab_size` out"));
-        }
-        let specials = tokenizer.specials();
-        let (bos_id, eos_ids) = (specials.bos, specials.eos.into_iter().collect());
-        let spec = match &self.family {
-            Family::Custom => Spec::Custom(CustomSpec {
-                vocab_size,
-                max_seq_len: self.max_seq_len,
-                n_blocks: self.n_blocks,
-                n_heads: self.n_heads,
-                d_model: self.d_model,
-                d_ffn: self.d_ffn,
-            }),
-            Family::Gpt2(shape) => Spec::Gpt2(Gpt2Spec {
-                vocab_size,
-                n_positions: self.max_seq_len,
-                d_model: self.d_model,
-                n_layers: self.n_blocks,
-                n_heads: self.n_heads,
-                d_ffn: self.d_ffn,
-                activation: shape.activation,
-                norm_eps: shape.norm_eps,
-                tie_embeddings: shape.tie_embeddings,
-                bos_id,
-                eos_ids,
-                initializer_range: shape.init_std,
-            }),
-            Family::Llama(shape) => Spec::Llama(LlamaSpec {
-                vocab_size,
-                max_positions: self.max_seq_len,
-                d_model: self.d_model,
-                n_layers: self.n_blocks,
-                n_heads: self.n_heads,
-                n_kv_heads: shape.n_kv_heads,
-                head_dim: shape.head_dim,
-                d_ffn: self.d_ffn,
-                norm_eps: shape.norm_eps,
-                rope_theta: shape.rope_theta,
-                tie_embeddings: shape.tie_embeddings,
-                attention_bias: false,
-                mlp_bias: false,
-                bos_id,
-                eos_ids,
-                initializer_range: shape.init_std,
-            }),
-        };
-        spec.validate()?;
-        Ok(spec)
-    }
-
     pub(super) fn write(&self, section: &mut Section) {
         section.text("family", self.family.name());
         section.int_or_absent("vocab_size", self.vocab_size);
@@ -270,11 +233,30 @@ impl Architecture {
                 section.bool("tie_embeddings", shape.tie_embeddings);
                 section.float("init_std", shape.init_std);
             }
-            Family::Llama(shape) => {
+            Family::Decoder(shape) => {
                 section.int("n_kv_heads", shape.n_kv_heads);
                 section.int("head_dim", shape.head_dim);
                 section.float("norm_eps", shape.norm_eps);
                 section.float("rope_theta", shape.rope_theta);
+                section.int_or_absent("window", shape.window);
+                if let Some([count, per_token]) = shape.experts {
+                    section.int("n_experts", count);
+                    section.int("experts_per_token", per_token);
+                }
+                section.bool("tie_embeddings", shape.tie_embeddings);
+                section.float("init_std", shape.init_std);
+            }
+            Family::Encoder(shape) => {
+                if matches!(shape.family, Encoder::Bert { .. }) {
+                    section.text("activation", activation_name(shape.activation));
+                }
+                section.float("norm_eps", shape.norm_eps);
+                match shape.family {
+                    Encoder::Esm { rope_theta, .. } | Encoder::Encodon { rope_theta } => {
+                        section.float("rope_theta", rope_theta);
+                    }
+                    Encoder::Bert { .. } | Encoder::Amplify { .. } => {}
+                }
                 section.bool("tie_embeddings", shape.tie_embeddings);
                 section.float("init_std", shape.init_std);
             }

@@ -10,8 +10,6 @@ use super::super::judge::Judge;
 pub struct FamilyInfo {
     /// The word in `model.family`.
     pub name: &'static str,
-    /// `model_type` in `config.json`.
-    pub model_type: &'static str,
     /// What it is, as a fragment.
     pub doc: &'static str,
     /// Longest sequence in tokens.
@@ -36,12 +34,46 @@ enum Fixed {
     Absent,
 }
 
+const LLAMA: FamilyInfo = FamilyInfo {
+    name: "llama",
+    doc: "RMS norm, rotary positions, SwiGLU, shared key and value heads",
+    max_seq_len: 1024,
+    n_blocks: 12,
+    n_heads: 12,
+    d_model: 768,
+    fixed: &[],
+};
+
+/// One feed-forward layer.
+const DENSE: &[(&str, Fixed)] = &[
+    ("model.activation", Fixed::Word("silu")),
+    ("model.n_experts", Fixed::Absent),
+    ("model.experts_per_token", Fixed::Absent),
+];
+
+/// One feed-forward layer, and every token sees all before it.
+const WINDOWLESS: &[(&str, Fixed)] = &[
+    ("model.activation", Fixed::Word("silu")),
+    ("model.window", Fixed::Absent),
+    ("model.n_experts", Fixed::Absent),
+    ("model.experts_per_token", Fixed::Absent),
+];
+
+/// Every token sees every other, with equally many heads of each kind.
+const ENCODER: &[(&str, Fixed)] = &[
+    ("model.activation", Fixed::Word("gelu")),
+    ("model.n_kv_heads", Fixed::Absent),
+    ("model.head_dim", Fixed::Absent),
+    ("model.window", Fixed::Absent),
+    ("model.n_experts", Fixed::Absent),
+    ("model.experts_per_token", Fixed::Absent),
+];
+
 impl FamilyInfo {
     /// Every family, in the order of the documentation.
     pub const ALL: &'static [FamilyInfo] = &[
         FamilyInfo {
             name: "custom",
-            model_type: "custom_transformer",
             doc: "post-norm transformer, learned positions, erf GELU, no biases",
             max_seq_len: 128,
             n_blocks: 8,
@@ -56,11 +88,13 @@ impl FamilyInfo {
                 ("model.n_kv_heads", Fixed::Absent),
                 ("model.head_dim", Fixed::Absent),
                 ("model.rope_theta", Fixed::Absent),
+                ("model.window", Fixed::Absent),
+                ("model.n_experts", Fixed::Absent),
+                ("model.experts_per_token", Fixed::Absent),
             ],
         },
         FamilyInfo {
             name: "gpt2",
-            model_type: "gpt2",
             doc: "pre-norm transformer, learned positions, tied embeddings",
             max_seq_len: 1024,
             n_blocks: 12,
@@ -70,17 +104,96 @@ impl FamilyInfo {
                 ("model.n_kv_heads", Fixed::Absent),
                 ("model.head_dim", Fixed::Absent),
                 ("model.rope_theta", Fixed::Absent),
+                ("model.window", Fixed::Absent),
+                ("model.n_experts", Fixed::Absent),
+                ("model.experts_per_token", Fixed::Absent),
             ],
         },
         FamilyInfo {
-            name: "llama",
-            model_type: "llama",
-            doc: "RMS norm, rotary positions, SwiGLU, shared key and value heads",
-            max_seq_len: 1024,
+            fixed: WINDOWLESS,
+            ..LLAMA
+        },
+        FamilyInfo {
+            name: "mistral",
+            doc: "Llama with a sliding window",
+            fixed: DENSE,
+            ..LLAMA
+        },
+        FamilyInfo {
+            name: "qwen2",
+            doc: "Llama with biases of query, key and value",
+            fixed: WINDOWLESS,
+            ..LLAMA
+        },
+        FamilyInfo {
+            name: "qwen3",
+            doc: "Llama with norms of query and key heads",
+            fixed: WINDOWLESS,
+            ..LLAMA
+        },
+        FamilyInfo {
+            name: "mixtral",
+            doc: "Llama with experts in place of the feed-forward layer",
+            fixed: &[("model.activation", Fixed::Word("silu"))],
+            ..LLAMA
+        },
+        FamilyInfo {
+            name: "bert",
+            doc: "masked tokens, post-norm, learned positions; Geneformer with `relu`",
+            max_seq_len: 512,
+            fixed: &[
+                ("model.n_kv_heads", Fixed::Absent),
+                ("model.head_dim", Fixed::Absent),
+                ("model.rope_theta", Fixed::Absent),
+                ("model.window", Fixed::Absent),
+                ("model.n_experts", Fixed::Absent),
+                ("model.experts_per_token", Fixed::Absent),
+            ],
+            ..LLAMA
+        },
+        FamilyInfo {
+            name: "esm2",
+            doc: "masked residues, pre-norm, rotary positions, token dropout",
+            max_seq_len: 1026,
+            n_blocks: 6,
+            n_heads: 20,
+            d_model: 320,
+            fixed: ENCODER,
+        },
+        FamilyInfo {
+            name: "amplify",
+            doc: "masked residues, RMS norm, interleaved rotary positions, SwiGLU",
+            max_seq_len: 2048,
+            n_blocks: 24,
+            n_heads: 10,
+            d_model: 640,
+            fixed: &[
+                ("model.activation", Fixed::Word("silu")),
+                ("model.rope_theta", Fixed::Number(1e4)),
+                ("model.tie_embeddings", Fixed::Flag(false)),
+                ("model.n_kv_heads", Fixed::Absent),
+                ("model.head_dim", Fixed::Absent),
+                ("model.window", Fixed::Absent),
+                ("model.n_experts", Fixed::Absent),
+                ("model.experts_per_token", Fixed::Absent),
+            ],
+        },
+        FamilyInfo {
+            name: "codonfm",
+            doc: "masked codons, norms inside both branches, rotary positions",
+            max_seq_len: 2048,
             n_blocks: 12,
             n_heads: 12,
             d_model: 768,
-            fixed: &[("model.activation", Fixed::Word("silu"))],
+            fixed: &[
+                ("model.activation", Fixed::Word("gelu")),
+                ("model.tie_embeddings", Fixed::Flag(false)),
+                ("model.n_kv_heads", Fixed::Absent),
+                ("model.head_dim", Fixed::Absent),
+                ("model.window", Fixed::Absent),
+                ("model.n_experts", Fixed::Absent),
+                ("model.experts_per_token", Fixed::Absent),
+            ],
         },
     ];
 

@@ -1,27 +1,39 @@
 //! The keys of section `model`.
 
 use tenon_base::config::{DefaultValue, Key, Type};
-use tenon_models::spec::{CONTEXT_MAX, HEADS_MAX, LAYERS_MAX, VOCAB_MAX, WIDTH_MAX};
+use tenon_models::spec::{CONTEXT_MAX, EXPERTS_MAX, HEADS_MAX, LAYERS_MAX, VOCAB_MAX, WIDTH_MAX};
 
 const fn size(max: usize) -> Type {
     Type::int(1, max as i64)
 }
 
+const FAMILIES: &[&str] = &[
+    "custom", "gpt2", "llama", "mistral", "qwen2", "qwen3", "mixtral", "bert", "esm2", "amplify",
+    "codonfm",
+];
+
 pub(in crate::config) const KEYS: &[Key] = &[
     Key::new(
         "model.family",
-        Type::Enum(&["custom", "gpt2", "llama"]),
+        Type::Enum(FAMILIES),
         DefaultValue::Derived("`custom`; with `model.from`, that model's"),
-        "Which kind of transformer a fresh model is: `custom` (post-norm, learned positions, no \
-         biases, erf GELU), `gpt2` (pre-norm, learned positions) or `llama` (RMS norm, rotary \
-         positions, gated feed-forward).",
+        "Which kind of transformer a fresh model is; `tenon models ls` tells what each is. `bert`, \
+         `esm2`, `amplify` and `codonfm` learn to tell masked tokens, the others the next one.",
     ),
     Key::new(
         "model.from",
         Type::Str,
         DefaultValue::Optional,
-        "Model whose weights training starts from: a run, a model folder or a name at the hub. \
-         Family and sizes are then that model's and may not be given.",
+        "Model whose weights training starts from: a run, a model folder, or `ORG/NAME` that was \
+         fetched. Family and sizes are then that model's and may not be given.",
+    ),
+    Key::new(
+        "model.head",
+        Type::Enum(&["sequence"]),
+        DefaultValue::Derived("one for tokens; with `model.from`, that model's"),
+        "What the model tells: tokens, or with `sequence` the class of a text, whose label is in \
+         `data.label_column`. bert and esm2 only. A model of tokens in `model.from` gets a \
+         new head.",
     ),
     Key::new(
         "model.vocab_size",
@@ -32,77 +44,97 @@ pub(in crate::config) const KEYS: &[Key] = &[
     Key::new(
         "model.max_seq_len",
         size(CONTEXT_MAX),
-        DefaultValue::Derived("128 (custom), 1024 (gpt2, llama)"),
+        DefaultValue::Derived("the family's, see `tenon models ls`"),
         "Longest sequence in tokens.",
     ),
     Key::new(
         "model.n_blocks",
         size(LAYERS_MAX),
-        DefaultValue::Derived("8 (custom), 12 (gpt2, llama)"),
+        DefaultValue::Derived("the family's"),
         "Transformer blocks.",
     )
     .aliases(&["model.n_layers"]),
     Key::new(
         "model.n_heads",
         size(HEADS_MAX),
-        DefaultValue::Derived("4 (custom), 12 (gpt2, llama)"),
+        DefaultValue::Derived("the family's"),
         "Attention heads of a block.",
     ),
     Key::new(
         "model.n_kv_heads",
         size(HEADS_MAX),
         DefaultValue::Derived("`model.n_heads`"),
-        "Key and value heads, each shared by equally many query heads. Llama only.",
+        "Key and value heads, each shared by equally many query heads. Llama and its \
+         relatives only.",
     ),
     Key::new(
         "model.head_dim",
         size(WIDTH_MAX),
         DefaultValue::Derived("`model.d_model / model.n_heads`"),
-        "Width of a head, even. Llama only.",
+        "Width of a head, even. Llama and its relatives only.",
     ),
     Key::new(
         "model.d_model",
         size(WIDTH_MAX),
-        DefaultValue::Derived("128 (custom), 768 (gpt2, llama)"),
+        DefaultValue::Derived("the family's"),
         "Width of the residual stream.",
     ),
     Key::new(
         "model.d_ffn",
         size(WIDTH_MAX),
         DefaultValue::Derived(
-            "128 (custom), 4·d_model (gpt2), 8/3·d_model up to a multiple of 64 (llama)",
+            "128 (custom), 4·d_model (gpt2, bert, esm2, codonfm), 8/3·d_model up to a multiple of \
+             64 (of 8 for amplify)",
         ),
         "Width of the feed-forward layer.",
     ),
     Key::new(
         "model.activation",
         Type::Enum(&["gelu_new", "gelu", "relu", "silu"]),
-        DefaultValue::Derived("`gelu` (custom), `gelu_new` (gpt2), `silu` (llama)"),
+        DefaultValue::Derived("`gelu_new` (gpt2), `silu` where it gates, `gelu`"),
         "Activation of the feed-forward layer; `gelu` is the erf form, `gelu_new` the tanh form. \
-         A choice for gpt2 only.",
+         A choice for gpt2 and bert only.",
     ),
     Key::new(
         "model.norm_eps",
         Type::POSITIVE,
-        DefaultValue::Derived("1e-5"),
-        "Added to the variance (mean square for llama) in norms. Fixed for custom.",
+        DefaultValue::Derived("1e-5; 1e-12 for bert and codonfm"),
+        "Added to the variance, or the mean square in RMS norms. Fixed for custom.",
     ),
     Key::new(
         "model.rope_theta",
         Type::POSITIVE,
-        DefaultValue::Derived("10000"),
-        "Base of the rotary angles. Llama only.",
+        DefaultValue::Derived("10000; 100000 for codonfm"),
+        "Base of the rotary angles, where positions are rotary.",
+    ),
+    Key::new(
+        "model.window",
+        size(CONTEXT_MAX),
+        DefaultValue::Optional,
+        "Tokens that a token sees, itself included. Mistral and Mixtral only.",
+    ),
+    Key::new(
+        "model.n_experts",
+        size(EXPERTS_MAX),
+        DefaultValue::Derived("8"),
+        "Feed-forward layers among which each token chooses. Mixtral only.",
+    ),
+    Key::new(
+        "model.experts_per_token",
+        size(EXPERTS_MAX),
+        DefaultValue::Derived("2"),
+        "Feed-forward layers that each token goes through. Mixtral only.",
     ),
     Key::new(
         "model.tie_embeddings",
         Type::Bool,
-        DefaultValue::Derived("true for gpt2, false for llama and custom"),
+        DefaultValue::Derived("true for gpt2, bert and esm2"),
         "Whether the output projection is the token embedding. Custom always has two.",
     ),
     Key::new(
         "model.init_std",
         Type::NON_NEGATIVE,
-        DefaultValue::Derived("0.02 (gpt2, llama); custom uses `√(1/d_model)`"),
+        DefaultValue::Derived("0.02; custom uses `√(1/d_model)`"),
         "Standard deviation of fresh weights. Fixed for custom.",
     ),
     Key::new(
@@ -139,6 +171,9 @@ pub(super) const SHAPE: &[&str] = &[
     "model.activation",
     "model.norm_eps",
     "model.rope_theta",
+    "model.window",
+    "model.n_experts",
+    "model.experts_per_token",
     "model.tie_embeddings",
     "model.init_std",
 ];

@@ -23,7 +23,7 @@ fn sizes_follow_the_family() {
         panic!("{gpt2:?}")
     };
     assert!(shape.tie_embeddings && shape.activation == Activation::GeluNew);
-    let Family::Llama(shape) = llama.family else {
+    let Family::Decoder(shape) = llama.family else {
         panic!("{llama:?}")
     };
     assert_eq!((shape.n_kv_heads, shape.head_dim), (12, 64));
@@ -153,7 +153,7 @@ fn a_vocabulary_holds_at_least_the_tokenizers_ids() {
     let n_ids = bytes.vocab_size();
     let spec = sizes(&n_ids.to_string()).spec(&*bytes).unwrap();
     assert_eq!(spec.vocab_size(), n_ids);
-    let Spec::Llama(llama) = &spec else {
+    let Spec::Decoder(llama) = &spec else {
         panic!("{spec:?}")
     };
     assert_eq!(llama.eos_ids, Vec::from_iter(bytes.eos_id()));

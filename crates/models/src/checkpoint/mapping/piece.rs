@@ -1,0 +1,51 @@
+//! Blocks of elements that a hub tensor and one of our parameters have in common.
+
+/// Which elements of a hub tensor are which of a parameter: `n` blocks of `len` elements, in the
+/// hub's tensor `stride` apart from `hub` on, in the parameter one after the other from `ours` on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// Blocks.
+    pub n: usize,
+    /// Elements of a block.
+    pub len: usize,
+    /// The first block's place in the hub's tensor.
+    pub hub: usize,
+    /// From block to block in the hub's tensor.
+    pub stride: usize,
+    /// The first block's place in the parameter.
+    pub ours: usize,
+}
+
+impl Piece {
+    /// The same elements, at these places.
+    pub(super) fn whole(len: usize, hub: usize, ours: usize) -> Piece {
+        Piece {
+            n: 1,
+            len,
+            hub,
+            stride: len,
+            ours,
+        }
+    }
+
+    /// Pairs of places, in elements: in the hub's tensor and in the parameter.
+    pub fn blocks(self) -> impl Iterator<Item = (usize, usize)> {
+        (0..self.n).map(move |i| (self.hub + i * self.stride, self.ours + i * self.len))
+    }
+
+    /// Copies the hub's elements, of `width` bytes each, to their places in the parameter.
+    pub fn fill(self, hub: &[u8], ours: &mut [u8], width: usize) {
+        for (from, to) in self.blocks() {
+            let len = self.len * width;
+            ours[to * width..][..len].copy_from_slice(&hub[from * width..][..len]);
+        }
+    }
+
+    /// Copies the parameter's elements, of `width` bytes each, to their places in the hub's tensor.
+    pub fn spread(self, ours: &[u8], hub: &mut [u8], width: usize) {
+        for (to, from) in self.blocks() {
+            let len = self.len * width;
+            hub[to * width..][..len].copy_from_slice(&ours[from * width..][..len]);
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! ESM-2 (Lin et al. 2023): pre-norm blocks, rotary positions, biases everywhere, token dropout.
+
+use super::encoder::Parts;
+use crate::net::Net;
+use crate::spec::EncoderSpec;
+use tenon_engine::table::{Activation, RopeStyle};
+use tenon_engine::{Graph, Init};
+
+pub(super) fn graph(
+    mut net: Net<'_>,
+    spec: &EncoderSpec,
+    token_dropout: bool,
+    embed_norm: bool,
+) -> Graph {
+    let eps = spec.norm_eps;
+    let parts = Parts {
+        spec,
+        init: Init::Normal(spec.initializer_range),
+        bias: true,
+        rotary: Some(RopeStyle::RotateHalf),
+    };
+    let (mut x, table) = parts.tokens(&mut net);
+    if let (true, Some(mask_id)) = (token_dropout, spec.mask_id) {
+        x = net.token_dropout(x, mask_id);
+    }
+    if embed_norm {
+        x = net.layer_norm(x, "embed.norm", eps);
+    }
+    let frequencies = super::frequencies(spec);
+    net.rotary_tables(&frequencies, spec.max_positions);
+    for layer in 0..spec.n_layers {
+        net.hidden_state(layer, x);
+        net.enter_block(layer);
+        let y = net.layer_norm(x, "attn.norm", eps);
+        let y = parts.attend(&mut net, y);
+        let y = parts.attention_out(&mut net, y);
+        x = net.residual(x, y, "attn");
+        let y = net.layer_norm(x, "mlp.norm", eps);
+        let y = parts.widen(&mut net, y);
+        let y = parts.narrow(&mut net, y);
+        x = net.residual(x, y, "mlp");
+    }
+    net.leave_blocks();
+    let x = net.layer_norm(x, "final_norm", eps);
+    net.hidden_state(spec.n_layers, x);
+    parts.head(net, x, table, Activation::GeluErf)
+}

@@ -1,0 +1,11 @@
+//! Tensors of encoders.
+
+mod amplify;
+mod bert;
+mod encodon;
+mod esm;
+
+pub(crate) use amplify::AMPLIFY;
+pub(crate) use bert::BERT;
+pub(crate) use encodon::ENCODON;
+pub(crate) use esm::ESM;

@@ -1,0 +1,12 @@
+//! Tensors of fused layers: query, key and value in one, gate and up in one, norms beside the
+//! matrix that reads them; a vocabulary may be padded.
+
+mod amplify;
+mod bert;
+mod decoder;
+mod esm;
+
+pub(crate) use amplify::AMPLIFY;
+pub(crate) use bert::BERT;
+pub(crate) use decoder::{LLAMA, MIXTRAL};
+pub(crate) use esm::ESM;

@@ -1,0 +1,105 @@
+//! Where a graph ends: logits, and what is compared with them.
+
+use super::{Logits, LossOptions, Net};
+use crate::spec::Experts;
+use tenon_engine::ops::{Linear, LinearXent, RouterBalance, SelectRows, WeightLayout};
+use tenon_engine::table::XentSpec;
+use tenon_engine::{Dim, Graph, ValueId};
+
+impl Net<'_> {
+    /// Adds the loss of unevenly used experts.
+    fn balance(&mut self, experts: Experts, targets: ValueId) {
+        let op = RouterBalance {
+            n_experts: experts.count,
+            per_token: experts.per_token,
+            coefficient: experts.balance,
+            n_layers: self.routers.len(),
+        };
+        let mut ins = vec![targets];
+        ins.extend(&self.routers);
+        let rows = self.apply("balance", op, &ins);
+        self.b.add_loss(rows);
+    }
+
+    /// Logits and loss of the final stream, as asked for.
+    pub(crate) fn head(self, x: ValueId, weight: ValueId, layout: WeightLayout) -> Graph {
+        self.biased_head(x, weight, layout, None)
+    }
+
+    /// [`Net::head`] with a bias `[V]`.
+    pub(crate) fn biased_head(
+        mut self,
+        x: ValueId,
+        weight: ValueId,
+        layout: WeightLayout,
+        bias: Option<ValueId>,
+    ) -> Graph {
+        self.tell(x, weight, layout, bias);
+        self.b.finish()
+    }
+
+    /// [`Net::head`] of a model with experts, whose use the loss balances where they ask for it.
+    pub(crate) fn balanced_head(
+        mut self,
+        x: ValueId,
+        weight: ValueId,
+        layout: WeightLayout,
+        experts: Experts,
+    ) -> Graph {
+        let targets = self.tell(x, weight, layout, None);
+        let wanted = self.outputs.loss.is_some_and(|loss| loss.regularised);
+        if let (Some(targets), true, true) = (targets, wanted, experts.balanced) {
+            self.balance(experts, targets);
+        }
+        self.b.finish()
+    }
+
+    /// Logits and loss; returns the targets of the loss.
+    fn tell(
+        &mut self,
+        x: ValueId,
+        weight: ValueId,
+        layout: WeightLayout,
+        bias: Option<ValueId>,
+    ) -> Option<ValueId> {
+        if let Some(rows) = self.outputs.logits {
+            let x = match rows {
+                Logits::All => x,
+                Logits::LastRows => {
+                    let index = self.index_input("last_rows", Dim::Seqs);
+                    self.apply("head.rows", SelectRows, &[x, index])
+                }
+            };
+            let mut ins = vec![x, weight];
+            ins.extend(bias);
+            let bias = bias.is_some();
+            let logits = self.apply("head", Linear { layout, bias }, &ins);
+            self.b.output("logits", logits);
+        }
+        let LossOptions {
+            label_smoothing,
+            z_loss,
+            rank,
+            ..
+        } = self.outputs.loss?;
+        let rows = self.b.ty(x).shape.lead();
+        let targets = self.index_input("targets", rows);
+        let op = LinearXent {
+            layout,
+            bias: bias.is_some(),
+            spec: XentSpec {
+                label_smoothing,
+                z_loss,
+            },
+            rank,
+        };
+        let mut ins = vec![x, weight, targets];
+        ins.extend(bias);
+        let outs = self.b.apply_all("loss", op, &ins);
+        self.b.set_loss(outs[0]);
+        if rank {
+            self.b.output("rank", outs[1]);
+        }
+        Some(targets)
+    }
+}

@@ -1,0 +1,213 @@
+//! Layouts: what is converted and converted back has every byte, and computes the same.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use tenon_base::Kind;
+use tenon_base::files::RealDisk;
+use tenon_engine::DType;
+use tenon_models::checkpoint::{self, Checkpoint, Dtype, Order, Slot};
+use tenon_models::convert::{Facts, Options, convert};
+use tenon_models::folder;
+use tenon_models::hub::{HubConfig, Naming};
+use tenon_models::predict::{self, Model, predict};
+
+use crate::common::{Golden, cpu, golden_folders};
+
+fn hub() -> Options {
+    Options::to(Naming::Hub)
+}
+
+fn fused(padded_vocab: Option<usize>) -> Options {
+    Options::to(Naming::Fused { padded_vocab })
+}
+
+type Tensors = BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>;
+
+fn tensors(folder: &Path) -> Tensors {
+    let checkpoint = Checkpoint::open(&RealDisk, folder).unwrap();
+    let tensors = checkpoint.tensors().map(|tensor| {
+        let value = (tensor.dtype, tensor.shape.to_vec(), tensor.bytes.to_vec());
+        (tensor.name.to_owned(), value)
+    });
+    tensors.collect()
+}
+
+fn run(source: &Path, target: &Path, options: Options) -> Facts {
+    convert(&RealDisk, source, target, &options).unwrap()
+}
+
+/// The folders whose family has fused layers.
+fn fusable() -> Vec<std::path::PathBuf> {
+    let has = |folder: &std::path::PathBuf| {
+        let config = HubConfig::read(&RealDisk, &folder.join("model")).unwrap();
+        let naming = Naming::Fused { padded_vocab: None };
+        config.spec.mapping_of(naming).is_ok()
+    };
+    golden_folders().into_iter().filter(has).collect()
+}
+
+fn logits(folder: &Path, golden: &Golden) -> Vec<f64> {
+    let read = folder::load(&RealDisk, folder).unwrap();
+    let options = predict::Options {
+        dtype: DType::F32,
+        grads: false,
+    };
+    let done = predict(Model::of(&read), &golden.inputs, options, cpu()).unwrap();
+    done.values("logits").unwrap()
+}
+
+#[test]
+fn hub_to_fused_to_hub_keeps_every_byte_and_every_logit() {
+    let dir = tempfile::tempdir().unwrap();
+    for (i, golden) in fusable().into_iter().enumerate() {
+        let source = golden.join("model");
+        for padded in [None, Some(128)] {
+            let (there, back) = (
+                dir.path().join(format!("{i}f")),
+                dir.path().join(format!("{i}h")),
+            );
+            run(&source, &there, fused(padded));
+            assert_ne!(tensors(&there), tensors(&source), "{}", golden.display());
+            run(&there, &back, hub());
+            assert_eq!(tensors(&back), tensors(&source), "{}", golden.display());
+            let read = HubConfig::read(&RealDisk, &back).unwrap();
+            assert_eq!(read.spec, HubConfig::read(&RealDisk, &source).unwrap().spec);
+            let golden = Golden::open(&golden);
+            assert_eq!(logits(&there, &golden), logits(&source, &golden));
+        }
+    }
+}
+
+/// What the published layout says of one tensor, element by element.
+#[test]
+fn query_key_and_value_alternate_by_head() {
+    let Some(golden) = tenon_testkit::shared_goldens("esm2") else {
+        return;
+    };
+    let (source, dir) = (golden.join("model"), tempfile::tempdir().unwrap());
+    run(&source, dir.path(), fused(Some(64)));
+    let (hub, fused) = (tensors(&source), tensors(dir.path()));
+    let layer = "model.encoder.layers.1.self_attention.layernorm_qkv.weight";
+    let (_, shape, bytes) = &fused[layer];
+    assert_eq!(shape, &[3 * 48, 48]);
+    let (n_heads, head, row) = (4, 12, 48 * 4);
+    for (part, name) in ["query", "key", "value"].into_iter().enumerate() {
+        let own = &hub[&format!("esm.encoder.layer.1.attention.self.{name}.weight")].2;
+        for h in 0..n_heads {
+            let fused_rows = (h * 3 + part) * head * row..(h * 3 + part + 1) * head * row;
+            assert_eq!(bytes[fused_rows], own[h * head * row..(h + 1) * head * row]);
+        }
+    }
+    let table = &fused["model.embeddings.word_embeddings.weight"];
+    assert_eq!(table.1, [64, 48]);
+    assert!(table.2[33 * row..].iter().all(|&byte| byte == 0));
+    let bias = &fused["lm_head.decoder.bias"].2;
+    assert_eq!(bias[33 * 4..].as_chunks::<4>().0[0], f32::MIN.to_le_bytes());
+    // The contact head waits in a file of its own.
+    let beside = tensors(&dir.path().join("hub_only.safetensors"));
+    assert!(beside.contains_key("esm.contact_head.regression.weight"));
+}
+
+#[test]
+fn halves_stay_halves_and_types_can_be_chosen() {
+    let dir = tempfile::tempdir().unwrap();
+    let paths = ["a", "b", "c"].map(|name| dir.path().join(name));
+    let source = crate::common::committed("llama_small").join("model");
+    let halved = Options {
+        dtype: Some(Dtype::BF16),
+        ..hub()
+    };
+    run(&source, &paths[0], halved);
+    let half = tensors(&paths[0]);
+    assert!(half.values().all(|(dtype, ..)| *dtype == Dtype::BF16));
+    run(&paths[0], &paths[1], fused(None));
+    assert!(
+        tensors(&paths[1])
+            .values()
+            .all(|(dtype, ..)| *dtype == Dtype::BF16)
+    );
+    run(&paths[1], &paths[2], hub());
+    assert_eq!(tensors(&paths[2]), half);
+    let config = HubConfig::read(&RealDisk, &paths[2]).unwrap();
+    assert_eq!(config.dtype, Some(Dtype::BF16));
+}
+
+#[test]
+fn a_family_without_fused_layers_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = crate::common::committed("gpt2_small").join("model");
+    let error = convert(&RealDisk, &source, dir.path(), &fused(None)).unwrap_err();
+    assert!(
+        error
+            .message()
+            .contains("`gpt2` has no layout of fused layers"),
+        "{error}"
+    );
+    let error = convert(&RealDisk, &source, &source, &hub()).unwrap_err();
+    assert_eq!(error.kind(), Kind::Usage);
+    let source = crate::common::committed("esm2_small").join("model");
+    let error = convert(&RealDisk, &source, dir.path(), &fused(Some(3))).unwrap_err();
+    assert!(error.message().contains("3 padded rows"), "{error}");
+    assert!(fs::read_dir(dir.path()).unwrap().next().is_none());
+}
+
+/// Names and tensors as old checkpoints have them: `gamma` and `beta`, positions as integers, a
+/// pooler of another task, and the tied head once more.
+#[test]
+fn what_is_found_in_the_wild_is_given_back() {
+    let golden = crate::common::committed("bert_small").join("model");
+    let dir = tempfile::tempdir().unwrap();
+    let [old, there, back] = ["old", "there", "back"].map(|name| dir.path().join(name));
+    fs::create_dir(&old).unwrap();
+    fs::copy(golden.join("config.json"), old.join("config.json")).unwrap();
+    let mut wild: Tensors = tensors(&golden)
+        .into_iter()
+        .map(|(name, value)| {
+            let name = name.replace("LayerNorm.weight", "LayerNorm.gamma");
+            (name.replace("LayerNorm.bias", "LayerNorm.beta"), value)
+        })
+        .collect();
+    let table = wild["bert.embeddings.word_embeddings.weight"].clone();
+    let bias = wild["cls.predictions.bias"].clone();
+    wild.insert("cls.predictions.decoder.weight".to_owned(), table.clone());
+    wild.insert("cls.predictions.decoder.bias".to_owned(), bias);
+    let positions: Vec<u8> = (0..8i64).flat_map(i64::to_le_bytes).collect();
+    let positions = (Dtype::I64, vec![1, 8], positions);
+    wild.insert("bert.embeddings.position_ids".to_owned(), positions);
+    let d = table.1[1];
+    let pooler = (Dtype::F32, vec![d, d], vec![7; 4 * d * d]);
+    wild.insert("bert.pooler.dense.weight".to_owned(), pooler);
+    write(&old, &wild);
+    let facts = run(&old, &there, fused(Some(64)));
+    assert_eq!(facts.kept.len(), 4, "{:?}", facts.kept);
+    run(&there, &back, hub());
+    assert_eq!(tensors(&back), wild);
+    let twice = dir.path().join("twice");
+    run(&old, &twice, hub());
+    assert_eq!(tensors(&twice), wild);
+}
+
+fn write(folder: &Path, tensors: &Tensors) {
+    let slots: Vec<Slot> = tensors
+        .iter()
+        .map(|(name, (dtype, shape, _))| Slot {
+            name: name.clone(),
+            dtype: *dtype,
+            shape: shape.clone(),
+        })
+        .collect();
+    let path = folder.join("model.safetensors");
+    let fill = &mut |slot: &Slot, file: &mut dyn Write| file.write_all(&tensors[&slot.name].2);
+    checkpoint::write(
+        &RealDisk,
+        &path,
+        &slots,
+        Order::Sorted,
+        &BTreeMap::new(),
+        fill,
+    )
+    .unwrap();
+}

@@ -26,8 +26,8 @@ use want::{Want, wanted};
 /// A name pattern holds literal text, `{prefix}`, and indices such as `{layer}` or `{expert}`.
 #[derive(Clone, Copy, Debug)]
 pub struct Table {
-    /// One per kind of tensor.
-    pub rules: &'static [Rule],
+    /// One per kind of tensor, in groups that tables share.
+    pub rules: &'static [&'static [Rule]],
     /// What `{prefix}` may stand for, one for a whole checkpoint; the first is the one written.
     pub prefixes: &'static [&'static str],
     /// Tensors of a checkpoint that may be left out.
@@ -294,7 +294,8 @@ impl Mapping {
     fn best_prefix(&self, sources: &[TensorView<'_>]) -> (&'static str, usize) {
         let n_named = |prefix: &str| {
             let has_rule = |source: &&TensorView<'_>| {
-                let mut names = self.table.rules.iter().flat_map(|rule| rule.hub);
+                let rules = self.table.rules.iter().copied().flatten();
+                let mut names = rules.flat_map(|rule| rule.hub);
                 names.any(|pattern| matches(pattern, prefix, source.name).is_some())
             };
             sources.iter().filter(has_rule).count()

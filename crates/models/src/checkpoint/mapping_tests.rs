@@ -4,7 +4,7 @@ use safetensors::Dtype;
 use super::*;
 
 static GPT2: Table = Table {
-    rules: &[
+    rules: &[&[
         Rule::same(&["{prefix}wte.weight"], &["embed.tokens"]),
         Rule::same(
             &[
@@ -14,7 +14,7 @@ static GPT2: Table = Table {
             &["blocks.{layer}.norm1.gain"],
         ),
         Rule::same(&["lm_head.weight"], &["head"]),
-    ],
+    ]],
     prefixes: &["transformer.", ""],
     drops: &[
         Drop {
@@ -29,10 +29,10 @@ static GPT2: Table = Table {
 };
 
 static CUSTOM: Table = Table {
-    rules: &[
+    rules: &[&[
         Rule::same(&["vocab_embedding"], &["embed.tokens"]),
         Rule::new(&["Q"], &["blocks.{layer}.attn.q"], Layout::Stacked),
-    ],
+    ]],
     prefixes: &[""],
     drops: &[],
 };
@@ -89,7 +89,7 @@ fn filled(fill: &Fill, sources: &[Owned], n: usize) -> Vec<u8> {
 
 /// Query, key and value in one tensor by key-value head, experts apart, a padded head.
 static FUSED: Table = Table {
-    rules: &[
+    rules: &[&[
         Rule::new(
             &["qkv"],
             &["attn.q", "attn.k", "attn.v"],
@@ -102,7 +102,7 @@ static FUSED: Table = Table {
         ),
         Rule::new(&["down.{expert}"], &["experts.down"], Layout::Members),
         Rule::same(&["head"], &["head"]).padded(Pad::Least),
-    ],
+    ]],
     prefixes: &[""],
     drops: &[],
 };

@@ -104,7 +104,7 @@ const fn stacked(hub: &'static [&'static str], ours: &'static [&'static str]) ->
 
 /// The 13 tensors of a checkpoint.
 pub(super) const TABLE: Table = Table {
-    rules: &[
+    rules: &[&[
         Rule::same(&["vocab_embedding"], &["token_embedding.weight"]),
         Rule::same(&["pos_embedding"], &["position_embedding.weight"]),
         stacked(&["Q"], &["blocks.{layer}.attn.q.weight"]),
@@ -118,7 +118,7 @@ pub(super) const TABLE: Table = Table {
         stacked(&["ffn_gamma"], &["blocks.{layer}.mlp.norm.weight"]),
         stacked(&["ffn_beta"], &["blocks.{layer}.mlp.norm.bias"]),
         Rule::same(&["output_projection"], &["head.weight"]),
-    ],
+    ]],
     prefixes: &[""],
     drops: &[],
 };

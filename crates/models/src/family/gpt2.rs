@@ -113,7 +113,7 @@ pub(super) fn graph(spec: &Gpt2Spec, outputs: &Outputs) -> Graph {
 
 /// Names of the reference, with or without the `transformer.` prefix.
 pub(super) const TABLE: Table = Table {
-    rules: &[
+    rules: &[&[
         Rule::same(&["{prefix}wte.weight"], &["token_embedding.weight"]),
         Rule::same(&["{prefix}wpe.weight"], &["position_embedding.weight"]),
         Rule::same(
@@ -167,7 +167,7 @@ pub(super) const TABLE: Table = Table {
         Rule::same(&["{prefix}ln_f.weight"], &["final_norm.weight"]),
         Rule::same(&["{prefix}ln_f.bias"], &["final_norm.bias"]),
         Rule::same(&["lm_head.weight"], &["head.weight"]),
-    ],
+    ]],
     prefixes: &["transformer.", ""],
     drops: &[
         Drop {

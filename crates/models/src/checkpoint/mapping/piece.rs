@@ -1,5 +1,7 @@
 //! Blocks of elements that a hub tensor and one of our parameters have in common.
 
+use std::ops::Range;
+
 /// Which elements of a hub tensor are which of a parameter: `n` blocks of `len` elements, in the
 /// hub's tensor `stride` apart from `hub` on, in the parameter one after the other from `ours` on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +28,29 @@ impl Piece {
             stride: len,
             ours,
         }
+    }
+
+    /// The parameter's elements that it holds.
+    pub fn range(self) -> Range<usize> {
+        self.ours..self.ours + self.n * self.len
+    }
+
+    /// The same when of the parameter only the elements from `start` on are there.
+    pub fn from(self, start: usize) -> Piece {
+        Piece {
+            ours: self.ours - start,
+            ..self
+        }
+    }
+
+    /// Places that a range of the parameter's elements shares with each block: in the hub's tensor,
+    /// in the range, and how many.
+    pub fn within(self, range: Range<usize>) -> impl Iterator<Item = (usize, usize, usize)> {
+        self.blocks().filter_map(move |(hub, ours)| {
+            let start = range.start.max(ours);
+            let end = range.end.min(ours + self.len);
+            (start < end).then(|| (hub + start - ours, start - range.start, end - start))
+        })
     }
 
     /// Pairs of places, in elements: in the hub's tensor and in the parameter.

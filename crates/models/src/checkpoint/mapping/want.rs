@@ -82,7 +82,7 @@ pub(super) fn wanted(
 
 /// The rule of a parameter, which of its parts it is, and its indices.
 fn rule_of<'t>(table: &'t Table, ours: &str) -> Result<(&'t Rule, usize, Indices)> {
-    let found = table.rules.iter().find_map(|rule| {
+    let found = table.rules.iter().copied().flatten().find_map(|rule| {
         let mut parts = rule.ours.iter().enumerate();
         parts.find_map(|(part, pattern)| Some((rule, part, matches(pattern, "", ours)?)))
     });

@@ -4,7 +4,7 @@ use crate::checkpoint::mapping::{By, Drop, Layout, Rule, Table, When};
 
 /// AMPLIFY; gate and up are rows of one matrix.
 pub(crate) const AMPLIFY: Table = Table {
-    rules: &[
+    rules: &[&[
         Rule::same(&["encoder.weight"], &["token_embedding.weight"]),
         Rule::same(&["layer_norm_1.weight"], &["embed.norm.weight"]),
         Rule::same(
@@ -71,7 +71,7 @@ pub(crate) const AMPLIFY: Table = Table {
         Rule::same(&["layer_norm_2.weight"], &["final_norm.weight"]),
         Rule::same(&["decoder.weight"], &["head.weight"]),
         Rule::same(&["decoder.bias"], &["head.bias"]),
-    ],
+    ]],
     prefixes: &[""],
     drops: &[Drop {
         hub: "freqs_cis",

@@ -4,7 +4,7 @@ use crate::checkpoint::mapping::{Drop, Rule, Table, When};
 
 /// BERT; old checkpoints call the parameters of norms `gamma` and `beta`.
 pub(crate) const BERT: Table = Table {
-    rules: &[
+    rules: &[&[
         Rule::same(
             &["{prefix}embeddings.word_embeddings.weight"],
             &["token_embedding.weight"],
@@ -137,7 +137,7 @@ pub(crate) const BERT: Table = Table {
         Rule::same(&["classifier.bias"], &["head.sequence.bias"]),
         Rule::same(&["classifier.weight"], &["head.token.weight"]),
         Rule::same(&["classifier.bias"], &["head.token.bias"]),
-    ],
+    ]],
     prefixes: &["bert.", ""],
     drops: &[
         Drop {

@@ -4,7 +4,7 @@ use crate::checkpoint::mapping::{Drop, Rule, Table, When};
 
 /// EnCodon.
 pub(crate) const ENCODON: Table = Table {
-    rules: &[
+    rules: &[&[
         Rule::same(
             &["{prefix}embeddings.word_embeddings.weight"],
             &["token_embedding.weight"],
@@ -100,7 +100,7 @@ pub(crate) const ENCODON: Table = Table {
         Rule::same(&["{prefix}cls.2.bias"], &["head.norm.bias"]),
         Rule::same(&["{prefix}cls.3.weight"], &["head.weight"]),
         Rule::same(&["{prefix}cls.3.bias"], &["head.bias"]),
-    ],
+    ]],
     prefixes: &["", "model."],
     drops: &[
         Drop {

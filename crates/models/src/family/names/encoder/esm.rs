@@ -5,7 +5,7 @@ use crate::checkpoint::mapping::{Drop, Rule, Table, When};
 /// ESM-2; the contact head belongs to another task. Version 5 of `transformers` writes norms as
 /// `gamma` and `beta`, and the frequencies under a name with a star.
 pub(crate) const ESM: Table = Table {
-    rules: &[
+    rules: &[&[
         Rule::same(
             &["{prefix}embeddings.word_embeddings.weight"],
             &["token_embedding.weight"],
@@ -114,7 +114,7 @@ pub(crate) const ESM: Table = Table {
         Rule::same(&["classifier.out_proj.bias"], &["head.sequence.bias"]),
         Rule::same(&["classifier.weight"], &["head.token.weight"]),
         Rule::same(&["classifier.bias"], &["head.token.bias"]),
-    ],
+    ]],
     prefixes: &["esm.", ""],
     drops: &[
         Drop {

@@ -4,7 +4,7 @@ use crate::checkpoint::mapping::{By, Drop, Layout, Pad, Rule, Table, When};
 
 /// AMPLIFY.
 pub(crate) const AMPLIFY: Table = Table {
-    rules: &[
+    rules: &[&[
         Rule::same(&["amplify.encoder.weight"], &["token_embedding.weight"]).padded(Pad::Zero),
         Rule::same(&["amplify.layer_norm_1.weight"], &["embed.norm.weight"]),
         Rule::new(
@@ -65,7 +65,7 @@ pub(crate) const AMPLIFY: Table = Table {
         Rule::same(&["decoder.layer_norm_weight"], &["final_norm.weight"]),
         Rule::same(&["decoder.weight"], &["head.weight"]).padded(Pad::Zero),
         Rule::same(&["decoder.bias"], &["head.bias"]).padded(Pad::Least),
-    ],
+    ]],
     prefixes: &[""],
     drops: &[
         Drop {

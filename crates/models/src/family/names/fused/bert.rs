@@ -4,7 +4,7 @@ use crate::checkpoint::mapping::{By, Drop, Layout, Rule, Table, When};
 
 /// BERT and Geneformer: post-norm, so that the norms stand alone.
 pub(crate) const BERT: Table = Table {
-    rules: &[
+    rules: &[&[
         Rule::same(
             &["bert.embeddings.word_embeddings.weight"],
             &["token_embedding.weight"],
@@ -116,7 +116,7 @@ pub(crate) const BERT: Table = Table {
         ),
         Rule::same(&["cls.predictions.decoder.weight"], &["head.weight"]),
         Rule::same(&["cls.predictions.bias"], &["head.bias"]),
-    ],
+    ]],
     prefixes: &[""],
     drops: &[
         Drop {

@@ -4,7 +4,7 @@ use crate::checkpoint::mapping::{By, Drop, Layout, Pad, Rule, Table, When};
 
 /// ESM-2.
 pub(crate) const ESM: Table = Table {
-    rules: &[
+    rules: &[&[
         Rule::same(
             &["model.embeddings.word_embeddings.weight"],
             &["token_embedding.weight"],
@@ -90,7 +90,7 @@ pub(crate) const ESM: Table = Table {
         Rule::same(&["lm_head.decoder.layer_norm_bias"], &["head.norm.bias"]),
         Rule::same(&["lm_head.decoder.weight"], &["head.weight"]).padded(Pad::Zero),
         Rule::same(&["lm_head.decoder.bias"], &["head.bias"]).padded(Pad::Least),
-    ],
+    ]],
     prefixes: &[""],
     drops: &[
         Drop {

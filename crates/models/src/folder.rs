@@ -367,8 +367,9 @@ fn write_tensor(
     let mut part = Vec::new();
     for &(i, piece) in &tensor.parts {
         part.clear();
-        source.write_to(i, &mut part)?;
-        piece.spread(&part, &mut bytes, width);
+        let range = piece.range();
+        source.write_part(i, range.start * width..range.end * width, &mut part)?;
+        piece.from(range.start).spread(&part, &mut bytes, width);
     }
     file.write_all(&bytes)
 }

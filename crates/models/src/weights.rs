@@ -3,6 +3,7 @@
 use crate::checkpoint::Bytes;
 use crate::checkpoint::mapping::Target;
 use std::io::{self, Write};
+use std::ops::Range;
 use tenon_base::rng::{Key, Stream};
 use tenon_engine::graph::Param;
 use tenon_engine::{DType, Executor, Graph, Init, ParamId};
@@ -40,6 +41,37 @@ pub trait Source {
     /// # Errors
     /// Those of the sink.
     fn write_to(&mut self, i: usize, sink: &mut dyn Write) -> io::Result<()>;
+
+    /// Writes these bytes of the `i`-th parameter's elements.
+    ///
+    /// # Errors
+    /// Those of the sink.
+    fn write_part(&mut self, i: usize, part: Range<usize>, sink: &mut dyn Write) -> io::Result<()> {
+        let mut window = Window { part, at: 0, sink };
+        self.write_to(i, &mut window)
+    }
+}
+
+/// Passes a part of all that is written on.
+struct Window<'a> {
+    part: Range<usize>,
+    at: usize,
+    sink: &'a mut dyn Write,
+}
+
+impl Write for Window<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let n = bytes.len();
+        let start = self.part.start.saturating_sub(self.at).min(n);
+        let end = self.part.end.saturating_sub(self.at).min(n);
+        self.at += n;
+        self.sink.write_all(&bytes[start..end.max(start)])?;
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.sink.flush()
+    }
 }
 
 impl Source for &Weights {

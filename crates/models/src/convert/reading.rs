@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
+use std::ops::Range;
 use std::path::Path;
 
 use tenon_base::files::Disk;
@@ -246,20 +247,29 @@ impl Reading {
             Some(Pad::Zero) | None => vec![0; n * width],
         };
         for &(i, piece) in &tensor.parts {
-            let part = self.parameter(i).map_err(io::Error::other)?;
-            piece.spread(&part, &mut bytes, width);
+            let range = piece.range();
+            let part = self.elements(i, range.clone()).map_err(io::Error::other)?;
+            piece.from(range.start).spread(&part, &mut bytes, width);
         }
         file.write_all(&bytes)
     }
 
-    /// A parameter's elements in the type to be written.
-    fn parameter(&self, i: usize) -> Result<Vec<u8>> {
+    /// Elements of a parameter in the type to be written.
+    fn elements(&self, i: usize, range: Range<usize>) -> Result<Vec<u8>> {
         let (fill, target) = (&self.plan.fills[i], &self.targets[i]);
         let (from, to) = self.dtypes[i];
         let width = from.bitsize() / 8;
-        let mut bytes = vec![0; target.shape.iter().product::<usize>() * width];
+        let mut bytes = vec![0; range.len() * width];
         for (name, piece) in &fill.pieces {
-            piece.fill(self.checkpoint.tensor(name)?.bytes, &mut bytes, width);
+            let mut blocks = piece.within(range.clone()).peekable();
+            if blocks.peek().is_none() {
+                continue;
+            }
+            let tensor = self.checkpoint.tensor(name)?;
+            for (hub, at, len) in blocks {
+                bytes[at * width..][..len * width]
+                    .copy_from_slice(&tensor.bytes[hub * width..][..len * width]);
+            }
             self.checkpoint.release(name);
         }
         if from == to {
@@ -268,7 +278,7 @@ impl Reading {
         let view = TensorView {
             name: &target.name,
             dtype: from,
-            shape: &target.shape,
+            shape: &[range.len()],
             bytes: &bytes,
         };
         view.rounded_to(to)

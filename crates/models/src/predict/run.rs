@@ -265,25 +265,23 @@ fn grads(
 ) -> Result<Vec<Output>> {
     let targets = model.weights.targets();
     let graph = exec.graph().clone();
+    let grads: Vec<Option<Vec<f64>>> = targets
+        .iter()
+        .map(|target| exec.read_grad(graph.find_param(&target.name)?))
+        .collect();
     let mut outputs = Vec::new();
     for tensor in model.mapping.hub_tensors(&targets, model.prefix)? {
+        let parts = tensor.parts.iter();
+        let parts = parts.map(|&(i, piece)| Some((grads[i].as_ref()?, piece)));
+        // A frozen parameter has no gradient, and so no key.
+        let Some(parts) = parts.collect::<Option<Vec<_>>>() else {
+            continue;
+        };
         let mut values = vec![0.0; tensor.shape.iter().product()];
-        let mut frozen = false;
-        for &(i, piece) in &tensor.parts {
-            let grad = graph
-                .find_param(&targets[i].name)
-                .and_then(|id| exec.read_grad(id));
-            let Some(grad) = grad else {
-                frozen = true;
-                break;
-            };
+        for (grad, piece) in parts {
             for (hub, ours) in piece.blocks() {
                 values[hub..][..piece.len].copy_from_slice(&grad[ours..][..piece.len]);
             }
-        }
-        // A frozen parameter has no gradient, and so no key.
-        if frozen {
-            continue;
         }
         let mean = values.into_iter().map(|sum| sum / counted as f64);
         outputs.push(Output {

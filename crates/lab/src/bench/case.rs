@@ -5,10 +5,8 @@ use tenon_base::Result;
 use tenon_base::rng::{Key, Stream};
 use tenon_engine::{DType, Executor, Extent, Recompute};
 use tenon_models::net::feed;
-use tenon_models::spec::{
-    Activation, AttentionBias, Decoder, DecoderSpec, Encoder, EncoderSpec, Gpt2Spec, Head, Rope,
-    Spec,
-};
+use tenon_models::published::published;
+use tenon_models::spec::{Activation, AttentionBias, Decoder, DecoderSpec, Gpt2Spec, Rope, Spec};
 
 use crate::context::Context;
 use crate::describe::Described;
@@ -85,9 +83,9 @@ impl Named {
             Named::Gpt28m => (gpt2([50257, 256, 4, 4, 512, 256]), 8, 256),
             Named::Gpt26mSmallvocab => (gpt2([512, 512, 8, 8, 2048, 512]), 4, 512),
             Named::Llama52m => (llama([32000, 512, 6, 8, 8, 1376, 256]), 4, 256),
-            Named::TinyLlama1b1 => (llama([32000, 2048, 22, 32, 4, 5632, 2048]), 1, 128),
-            Named::Esm2Small | Named::Esm2Ragged => (esm2([320, 6, 20]), 8, 256),
-            Named::Esm2Medium => (esm2([480, 12, 20]), 4, 256),
+            Named::TinyLlama1b1 => (named("TinyLlama-1.1B"), 1, 128),
+            Named::Esm2Small | Named::Esm2Ragged => (named("esm2_t6_8M"), 8, 256),
+            Named::Esm2Medium => (named("esm2_t12_35M"), 4, 256),
         };
         let lengths = (self == Named::Esm2Ragged).then(|| RAGGED.to_vec());
         let (tokens, seqs) = match &lengths {
@@ -159,30 +157,11 @@ fn llama(sizes: [usize; 7]) -> Spec {
     })
 }
 
-/// Width, layers and heads of ESM-2.
-fn esm2([d_model, n_layers, n_heads]: [usize; 3]) -> Spec {
-    Spec::Encoder(EncoderSpec {
-        family: Encoder::Esm {
-            token_dropout: true,
-            embed_norm: false,
-            rope_theta: 1e4,
-        },
-        vocab_size: 33,
-        max_positions: 1026,
-        d_model,
-        n_layers,
-        n_heads,
-        d_ffn: 4 * d_model,
-        activation: Activation::Gelu,
-        norm_eps: 1e-5,
-        tie_embeddings: true,
-        pad_id: Some(1),
-        mask_id: Some(32),
-        bos_id: None,
-        eos_ids: vec![2],
-        initializer_range: 0.02,
-        head: Head::Masked,
-    })
+/// A published model.
+fn named(name: &str) -> Spec {
+    let mut all = published().into_iter();
+    let found = all.find(|model| model.name == name);
+    found.expect("a published model").spec
 }
 
 impl Case {

@@ -20,8 +20,8 @@ pub struct FamilyInfo {
     pub n_heads: usize,
     /// Width of the stream.
     pub d_model: usize,
-    /// What the family decides itself, with its value; a configuration may repeat it.
-    fixed: &'static [(&'static str, Fixed)],
+    /// What the family decides itself, with its value, in groups; a configuration may repeat it.
+    fixed: &'static [&'static [(&'static str, Fixed)]],
 }
 
 /// What a family says of a key that it does not leave open.
@@ -44,30 +44,32 @@ const LLAMA: FamilyInfo = FamilyInfo {
     fixed: &[],
 };
 
+type Decided = &'static [(&'static str, Fixed)];
+
+/// The gated layer has SiLU.
+const GATED: Decided = &[("model.activation", Fixed::Word("silu"))];
+
+const ERF_GELU: Decided = &[("model.activation", Fixed::Word("gelu"))];
+
+const UNTIED: Decided = &[("model.tie_embeddings", Fixed::Flag(false))];
+
 /// One feed-forward layer.
-const DENSE: &[(&str, Fixed)] = &[
-    ("model.activation", Fixed::Word("silu")),
+const NO_EXPERTS: Decided = &[
     ("model.n_experts", Fixed::Absent),
     ("model.experts_per_token", Fixed::Absent),
 ];
 
-/// One feed-forward layer, and every token sees all before it.
-const WINDOWLESS: &[(&str, Fixed)] = &[
-    ("model.activation", Fixed::Word("silu")),
-    ("model.window", Fixed::Absent),
-    ("model.n_experts", Fixed::Absent),
-    ("model.experts_per_token", Fixed::Absent),
-];
+/// A token sees all that its mask allows.
+const NO_WINDOW: Decided = &[("model.window", Fixed::Absent)];
 
-/// Every token sees every other, with equally many heads of each kind.
-const ENCODER: &[(&str, Fixed)] = &[
-    ("model.activation", Fixed::Word("gelu")),
+/// Equally many heads of each kind, which together are as wide as the stream.
+const EVEN_HEADS: Decided = &[
     ("model.n_kv_heads", Fixed::Absent),
     ("model.head_dim", Fixed::Absent),
-    ("model.window", Fixed::Absent),
-    ("model.n_experts", Fixed::Absent),
-    ("model.experts_per_token", Fixed::Absent),
 ];
+
+/// Learned positions.
+const NO_ROTARY: Decided = &[("model.rope_theta", Fixed::Absent)];
 
 impl FamilyInfo {
     /// Every family, in the order of the documentation.
@@ -80,17 +82,17 @@ impl FamilyInfo {
             n_heads: 4,
             d_model: 128,
             fixed: &[
-                ("model.activation", Fixed::Word("gelu")),
-                ("model.norm_eps", Fixed::Number(1e-5)),
-                ("model.tie_embeddings", Fixed::Flag(false)),
-                ("model.dropout", Fixed::Number(0.0)),
-                ("model.init_std", Fixed::Absent),
-                ("model.n_kv_heads", Fixed::Absent),
-                ("model.head_dim", Fixed::Absent),
-                ("model.rope_theta", Fixed::Absent),
-                ("model.window", Fixed::Absent),
-                ("model.n_experts", Fixed::Absent),
-                ("model.experts_per_token", Fixed::Absent),
+                ERF_GELU,
+                UNTIED,
+                NO_ROTARY,
+                NO_EXPERTS,
+                NO_WINDOW,
+                EVEN_HEADS,
+                &[
+                    ("model.norm_eps", Fixed::Number(1e-5)),
+                    ("model.dropout", Fixed::Number(0.0)),
+                    ("model.init_std", Fixed::Absent),
+                ],
             ],
         },
         FamilyInfo {
@@ -100,55 +102,41 @@ impl FamilyInfo {
             n_blocks: 12,
             n_heads: 12,
             d_model: 768,
-            fixed: &[
-                ("model.n_kv_heads", Fixed::Absent),
-                ("model.head_dim", Fixed::Absent),
-                ("model.rope_theta", Fixed::Absent),
-                ("model.window", Fixed::Absent),
-                ("model.n_experts", Fixed::Absent),
-                ("model.experts_per_token", Fixed::Absent),
-            ],
+            fixed: &[NO_ROTARY, NO_EXPERTS, NO_WINDOW, EVEN_HEADS],
         },
         FamilyInfo {
-            fixed: WINDOWLESS,
+            fixed: &[GATED, NO_EXPERTS, NO_WINDOW],
             ..LLAMA
         },
         FamilyInfo {
             name: "mistral",
             doc: "Llama with a sliding window",
-            fixed: DENSE,
+            fixed: &[GATED, NO_EXPERTS],
             ..LLAMA
         },
         FamilyInfo {
             name: "qwen2",
             doc: "Llama with biases of query, key and value",
-            fixed: WINDOWLESS,
+            fixed: &[GATED, NO_EXPERTS, NO_WINDOW],
             ..LLAMA
         },
         FamilyInfo {
             name: "qwen3",
             doc: "Llama with norms of query and key heads",
-            fixed: WINDOWLESS,
+            fixed: &[GATED, NO_EXPERTS, NO_WINDOW],
             ..LLAMA
         },
         FamilyInfo {
             name: "mixtral",
             doc: "Llama with experts in place of the feed-forward layer",
-            fixed: &[("model.activation", Fixed::Word("silu"))],
+            fixed: &[GATED],
             ..LLAMA
         },
         FamilyInfo {
             name: "bert",
             doc: "masked tokens, post-norm, learned positions; Geneformer with `relu`",
             max_seq_len: 512,
-            fixed: &[
-                ("model.n_kv_heads", Fixed::Absent),
-                ("model.head_dim", Fixed::Absent),
-                ("model.rope_theta", Fixed::Absent),
-                ("model.window", Fixed::Absent),
-                ("model.n_experts", Fixed::Absent),
-                ("model.experts_per_token", Fixed::Absent),
-            ],
+            fixed: &[NO_ROTARY, NO_EXPERTS, NO_WINDOW, EVEN_HEADS],
             ..LLAMA
         },
         FamilyInfo {
@@ -158,7 +146,7 @@ impl FamilyInfo {
             n_blocks: 6,
             n_heads: 20,
             d_model: 320,
-            fixed: ENCODER,
+            fixed: &[ERF_GELU, NO_EXPERTS, NO_WINDOW, EVEN_HEADS],
         },
         FamilyInfo {
             name: "amplify",
@@ -168,14 +156,12 @@ impl FamilyInfo {
             n_heads: 10,
             d_model: 640,
             fixed: &[
-                ("model.activation", Fixed::Word("silu")),
-                ("model.rope_theta", Fixed::Number(1e4)),
-                ("model.tie_embeddings", Fixed::Flag(false)),
-                ("model.n_kv_heads", Fixed::Absent),
-                ("model.head_dim", Fixed::Absent),
-                ("model.window", Fixed::Absent),
-                ("model.n_experts", Fixed::Absent),
-                ("model.experts_per_token", Fixed::Absent),
+                GATED,
+                UNTIED,
+                NO_EXPERTS,
+                NO_WINDOW,
+                EVEN_HEADS,
+                &[("model.rope_theta", Fixed::Number(1e4))],
             ],
         },
         FamilyInfo {
@@ -185,15 +171,7 @@ impl FamilyInfo {
             n_blocks: 12,
             n_heads: 12,
             d_model: 768,
-            fixed: &[
-                ("model.activation", Fixed::Word("gelu")),
-                ("model.tie_embeddings", Fixed::Flag(false)),
-                ("model.n_kv_heads", Fixed::Absent),
-                ("model.head_dim", Fixed::Absent),
-                ("model.window", Fixed::Absent),
-                ("model.n_experts", Fixed::Absent),
-                ("model.experts_per_token", Fixed::Absent),
-            ],
+            fixed: &[ERF_GELU, UNTIED, NO_EXPERTS, NO_WINDOW, EVEN_HEADS],
         },
     ];
 
@@ -205,7 +183,7 @@ impl FamilyInfo {
 
 /// A key that the family decides itself may only repeat what the family says.
 pub(super) fn fixed_keys(judge: &mut Judge, info: &FamilyInfo) {
-    for &(key, fixed) in info.fixed {
+    for &(key, fixed) in info.fixed.iter().copied().flatten() {
         let Some(value) = judge.values.any(key).filter(|_| judge.values.is_set(key)) else {
             continue;
         };

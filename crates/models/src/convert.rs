@@ -79,11 +79,16 @@ pub struct Facts {
 /// that was asked for cannot be given.
 pub fn convert(disk: &dyn Disk, source: &Path, target: &Path, options: &Options) -> Result<Facts> {
     let source = folder::resolve(disk, source)?;
-    if source == target {
+    // Lexically: `./model` is `model`.
+    let place = |path: &Path| std::path::absolute(path).ok();
+    if place(&source) == place(target) {
         let message = format!("`{}` would be converted onto itself", target.display());
         return Err(Error::usage(message).hint("name another folder for the result"));
     }
     let read = Reading::open(disk, &source, options.dtype)?;
+    if let Naming::Fused { padded_vocab } = options.naming {
+        check_padding(padded_vocab, read.config.spec.vocab_size())?;
+    }
     let written = read.tensors(options.naming)?;
     let asked = options.license.as_deref();
     let decision = publish::decide(disk, &source, &read.config, asked, options.card)?;
@@ -129,4 +134,14 @@ pub fn convert(disk: &dyn Disk, source: &Path, target: &Path, options: &Options)
         dropped: written.dropped,
         files,
     })
+}
+
+fn check_padding(padded_vocab: Option<usize>, vocab_size: usize) -> Result<()> {
+    match padded_vocab {
+        Some(rows) if rows < vocab_size => {
+            let message = format!("{rows} padded rows for a vocabulary of {vocab_size}");
+            Err(Error::usage(message).hint(format!("ask for at least {vocab_size} rows")))
+        }
+        _ => Ok(()),
+    }
 }

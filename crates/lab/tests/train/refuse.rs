@@ -149,3 +149,20 @@ fn a_warm_up_longer_than_the_run_exits_2() {
     assert_eq!(code, 2, "{said}");
     assert!(said.contains("warm-up"), "{said}");
 }
+
+#[test]
+fn a_model_of_masked_tokens_needs_a_mask() {
+    let place = Place::new();
+    place.write("one.fasta", ">a\nMKTAYIAKQR\n");
+    place.write(
+        "masked.yaml",
+        "model: {family: esm2, n_blocks: 1, n_heads: 2, d_model: 8}\n\
+         data: {path: one.fasta, tokenizer: byte}\ntraining: {max_steps: 1, batch_size: 1}\n",
+    );
+    let (code, said) = place.fail(&["train", "masked.yaml"]);
+    assert_eq!(code, 2, "{said}");
+    assert!(
+        said.contains("`byte` has no token that hides another"),
+        "{said}"
+    );
+}

@@ -151,6 +151,7 @@ fn a_family_without_fused_layers_says_so() {
     let source = crate::common::committed("esm2_small").join("model");
     let error = convert(&RealDisk, &source, dir.path(), &fused(Some(3))).unwrap_err();
     assert!(error.message().contains("3 padded rows"), "{error}");
+    assert_eq!(error.kind(), Kind::Usage);
     assert!(fs::read_dir(dir.path()).unwrap().next().is_none());
 }
 

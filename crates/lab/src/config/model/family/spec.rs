@@ -14,7 +14,8 @@ impl Architecture {
     /// The spec of the model for a tokenizer; validated.
     ///
     /// # Errors
-    /// `Usage` when `vocab_size` is less than the tokenizer's.
+    /// `Usage` when `vocab_size` is less than the tokenizer's, or when it has no mask for a model of
+    /// masked tokens.
     pub fn spec(&self, tokenizer: &dyn Tokenizer) -> Result<Spec> {
         let n_ids = tokenizer.vocab_size();
         let vocab_size = self.vocab_size.unwrap_or(n_ids);
@@ -24,6 +25,14 @@ impl Architecture {
             return Err(Error::usage(message).hint("leave `model.vocab_size` out"));
         }
         let specials = tokenizer.specials();
+        if matches!(self.family, Family::Encoder(_)) && specials.mask.is_none() {
+            let name = tokenizer.spec_name();
+            let message = format!("the tokenizer `{name}` has no token that hides another");
+            let error = Error::usage(message).at("data.tokenizer");
+            return Err(
+                error.hint("choose one with a mask: `esm`, `amplify`, `codon`, or a folder")
+            );
+        }
         let (bos_id, eos_ids) = (specials.bos, specials.eos.into_iter().collect());
         let spec = match &self.family {
             Family::Custom => Spec::Custom(CustomSpec {

@@ -367,9 +367,8 @@ fn write_tensor(
     let mut part = Vec::new();
     for &(i, piece) in &tensor.parts {
         part.clear();
-        let range = piece.range();
-        source.write_part(i, range.start * width..range.end * width, &mut part)?;
-        piece.from(range.start).spread(&part, &mut bytes, width);
+        source.write_part(i, piece.bytes(width), &mut part)?;
+        piece.alone().spread(&part, &mut bytes, width);
     }
     file.write_all(&bytes)
 }

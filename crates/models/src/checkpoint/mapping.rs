@@ -300,14 +300,9 @@ impl Mapping {
             };
             sources.iter().filter(has_rule).count()
         };
-        let mut best = ("", None);
-        for &prefix in self.table.prefixes {
-            let n = Some(n_named(prefix));
-            if n > best.1 {
-                best = (prefix, n);
-            }
-        }
-        (best.0, best.1.unwrap_or(0))
+        // Of equals the last is taken, so the first comes last.
+        let counted = self.table.prefixes.iter().rev().map(|&p| (p, n_named(p)));
+        counted.max_by_key(|&(_, n)| n).unwrap_or(("", 0))
     }
 
     fn judge_drop(

@@ -247,9 +247,8 @@ impl Reading {
             Some(Pad::Zero) | None => vec![0; n * width],
         };
         for &(i, piece) in &tensor.parts {
-            let range = piece.range();
-            let part = self.elements(i, range.clone()).map_err(io::Error::other)?;
-            piece.from(range.start).spread(&part, &mut bytes, width);
+            let part = self.elements(i, piece.range()).map_err(io::Error::other)?;
+            piece.alone().spread(&part, &mut bytes, width);
         }
         file.write_all(&bytes)
     }

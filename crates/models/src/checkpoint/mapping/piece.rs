@@ -35,12 +35,15 @@ impl Piece {
         self.ours..self.ours + self.n * self.len
     }
 
-    /// The same when of the parameter only the elements from `start` on are there.
-    pub fn from(self, start: usize) -> Piece {
-        Piece {
-            ours: self.ours - start,
-            ..self
-        }
+    /// Where they lie in the parameter's bytes, of `width` each.
+    pub fn bytes(self, width: usize) -> Range<usize> {
+        let Range { start, end } = self.range();
+        start * width..end * width
+    }
+
+    /// The same when of the parameter these elements alone are there.
+    pub fn alone(self) -> Piece {
+        Piece { ours: 0, ..self }
     }
 
     /// Places that a range of the parameter's elements shares with each block: in the hub's tensor,

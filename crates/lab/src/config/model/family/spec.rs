@@ -13,9 +13,8 @@ use super::{Architecture, DecoderShape, EncoderShape, Family};
 impl Architecture {
     /// The spec of the model for a tokenizer; validated.
     ///
-    /// # Errors
-    /// `Usage` when `vocab_size` is less than the tokenizer's, or when it has no mask for a model of
-    /// masked tokens.
+    /// # Errors `Usage` when `vocab_size` is less than the tokenizer's, or when the tokenizer has
+    /// no mask and the model needs one.
     pub fn spec(&self, tokenizer: &dyn Tokenizer) -> Result<Spec> {
         let n_ids = tokenizer.vocab_size();
         let vocab_size = self.vocab_size.unwrap_or(n_ids);
@@ -29,9 +28,7 @@ impl Architecture {
             let name = tokenizer.spec_name();
             let message = format!("the tokenizer `{name}` has no token that hides another");
             let error = Error::usage(message).at("data.tokenizer");
-            return Err(
-                error.hint("choose one with a mask: `esm`, `amplify`, `codon`, or a folder")
-            );
+            return Err(error.hint("choose one with a mask: `esm`, `amplify`, `codon` or a folder"));
         }
         let (bos_id, eos_ids) = (specials.bos, specials.eos.into_iter().collect());
         let spec = match &self.family {

@@ -11,7 +11,7 @@ use crate::table::{
     AdamW, AttentionDims, AttentionIn, Buf, Cache, Kernels, Operand, Sgd, Target, XentSpec,
 };
 pub use tenon_kernels::Isa;
-use tenon_kernels::{self as kernels, Activation, Arena, Cx, Lend, Pool, Region, RopeStyle};
+use tenon_kernels::{self as kernels, Activation, Arena, Cols, Cx, Lend, Pool, Region, RopeStyle};
 
 /// A CPU with an arena, a thread pool and an instruction set.
 pub struct Cpu {
@@ -101,7 +101,7 @@ impl Kernels for Cpu {
     }
 
     fn gemm_work_len(&self, dtype: DType) -> usize {
-        with_float!(dtype, S => kernels::gemm_work_len::<S>(self.isa, self.pool.threads()))
+        with_float!(dtype, S => kernels::gemm_work_len::<S>(self.pool.threads()))
     }
 
     fn attention_work_len(&self, dims: &AttentionDims, dtype: DType) -> usize {
@@ -131,7 +131,12 @@ impl Kernels for Cpu {
     fn add_column_sums(&mut self, x: Buf, sums: Buf) {
         let (cx, lend) = self.open();
         with_float!(x.dtype, S => {
-            kernels::column_sums::<S>(cx, lend.read(whole(x)), lend.write(whole(sums)), true);
+            let rows = Cols {
+                data: lend.read(span(x)),
+                row_stride: x.row_stride,
+                offset: 0,
+            };
+            kernels::column_sums::<S>(cx, rows, x.rows, lend.write(whole(sums)), true);
         });
     }
 

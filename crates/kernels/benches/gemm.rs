@@ -159,7 +159,7 @@ type Compute<'a> = Box<dyn FnMut(&Product, &mut Operands) + 'a>;
 impl Libraries<'_> {
     /// Tenon, the crate, OpenBLAS; `None` for who is not there.
     fn all(&self) -> [Option<Compute<'_>>; 3] {
-        let mut work = vec![0.0; gemm_work_len::<f32>(self.cx.isa(), self.threads)];
+        let mut work = vec![0.0; gemm_work_len::<f32>(self.threads)];
         let tenon: Compute = Box::new(move |product, operands| {
             compute_here(self.cx, product, operands, &mut work);
         });

@@ -10,10 +10,10 @@ use std::hint::black_box;
 use std::io::Write;
 use std::time::Instant;
 use tenon_kernels::{
-    Activation, AdamW, Cx, Dropout, Float, Isa, NormGrads, NormSaved, Pool, Rope, RopeStyle, Xent,
-    activation, activation_vjp, adamw, add, add_assign, column_sums, copy, dropout, fill,
-    gather_rows, layer_norm, layer_norm_vjp, rms_norm, rms_norm_vjp, rope_in_place, scale,
-    scatter_add_rows, split_cols, sum_sq, swiglu, swiglu_vjp, xent_rows,
+    Activation, AdamW, Cols, ColsMut, Cx, Dropout, Float, Isa, NormGrads, NormSaved, Pool, Rope,
+    RopeStyle, Xent, activation, activation_vjp, adamw, add, add_assign, column_sums, copy,
+    dropout, fill, gather_rows, layer_norm, layer_norm_vjp, rms_norm, rms_norm_vjp, rope_in_place,
+    scale, scatter_add_rows, split_cols, sum_sq, swiglu, swiglu_vjp, xent_rows,
 };
 
 const ROWS: usize = 2048;
@@ -196,7 +196,7 @@ impl Bench<'_> {
         });
         let mut sums = vec![0.0; WIDTH];
         self.on_layer("column sums", 1.0, 0.0, || {
-            column_sums(cx, x, black_box(&mut sums), true);
+            column_sums(cx, Cols::whole(x, WIDTH), ROWS, black_box(&mut sums), true);
         });
         let drop = Dropout {
             p: 0.1,
@@ -283,7 +283,7 @@ impl Bench<'_> {
                 xent_rows(
                     self.cx,
                     how,
-                    black_box(&mut z),
+                    ColsMut::whole(black_box(&mut z), CLASSES),
                     &targets,
                     None,
                     &mut losses,

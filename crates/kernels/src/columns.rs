@@ -2,7 +2,7 @@
 
 use crate::isa::simd;
 use crate::pool::Parts;
-use crate::{Cx, Float};
+use crate::{Cols, Cx, Float};
 use std::ops::Range;
 
 /// Columns that one task sums.
@@ -10,23 +10,21 @@ const COLS: usize = 64;
 /// Rows summed before they are added to the result: keeps f32 sums short.
 const ROWS: usize = 128;
 
-/// `out[d]` = Σ over rows of x `[N, D]`, D = `out.len()`; added to `out` when `accumulate`.
+/// `out[d]` = Σ over the `n` rows of x `[N, D]`, D = `out.len()`; added to `out` when `accumulate`.
 ///
 /// # Panics
-/// When x is not whole rows.
-pub fn column_sums<S: Float>(cx: Cx<'_>, x: &[S], out: &mut [S], accumulate: bool) {
+/// When x has fewer rows or columns.
+pub fn column_sums<S: Float>(
+    cx: Cx<'_>,
+    x: Cols<'_, S>,
+    n: usize,
+    out: &mut [S],
+    accumulate: bool,
+) {
     let d = out.len();
-    if d == 0 {
-        assert!(x.is_empty(), "elements without columns");
-        return;
-    }
-    assert!(
-        x.len().is_multiple_of(d),
-        "{} elements are not rows of {d}",
-        x.len()
-    );
+    x.assert_holds(n, d, "x of column sums");
     let out = Parts::new(out);
-    cx.ranges(d.div_ceil(COLS), x.len() / d * COLS, &|blocks| {
+    cx.ranges(d.div_ceil(COLS), n * COLS, &|blocks| {
         for block in blocks {
             let cols = block * COLS..d.min((block + 1) * COLS);
             // SAFETY: blocks of columns are disjoint.
@@ -34,18 +32,19 @@ pub fn column_sums<S: Float>(cx: Cx<'_>, x: &[S], out: &mut [S], accumulate: boo
             if !accumulate {
                 out.fill(S::ZERO);
             }
-            add_columns(cx.isa(), x, d, cols, out);
+            add_columns(cx.isa(), x, n, cols, out);
         }
     });
 }
 
 simd! {
-    fn add_columns<S: Float>(x: &[S], d: usize, cols: Range<usize>, out: &mut [S]) {
-        for rows in x.chunks(ROWS * d) {
+    fn add_columns<S: Float>(x: Cols<'_, S>, n: usize, cols: Range<usize>, out: &mut [S]) {
+        for first in (0..n).step_by(ROWS) {
             let mut acc = [S::ZERO; COLS];
             let acc = &mut acc[..cols.len()];
-            for row in rows.chunks_exact(d) {
-                for (acc, &x) in acc.iter_mut().zip(&row[cols.clone()]) {
+            for i in first..n.min(first + ROWS) {
+                let row = x.row(i, cols.start, cols.len());
+                for (acc, &x) in acc.iter_mut().zip(row) {
                     *acc += x;
                 }
             }

@@ -3,7 +3,7 @@
 use crate::isa::simd;
 use crate::lanes::{self, LANES};
 use crate::pool::Parts;
-use crate::{Cx, Float};
+use crate::{ColsMut, Cx, Float};
 
 /// The target of a row that counts for nothing.
 pub const IGNORED: i32 = -100;
@@ -45,7 +45,7 @@ pub fn counted_rows(targets: &[i32], rows: &mut [i32]) -> usize {
     n
 }
 
-/// For every row z of logits `[R, V]` with target t, V = `logits.len() / R`:
+/// For every row z of logits `[R, V]` with target t:
 ///
 /// - lse = ln Σ eᶻ, loss = lse − (1−ε)·z_t − ε·mean(z) + λ·lse²
 /// - gradient = scale · (softmax(z)·(1 + 2λ·lse) − (1−ε)·[j = t] − ε/V)
@@ -62,7 +62,7 @@ pub fn counted_rows(targets: &[i32], rows: &mut [i32]) -> usize {
 pub fn xent_rows<S: Float>(
     cx: Cx<'_>,
     xent: Xent<S>,
-    logits: &mut [S],
+    logits: ColsMut<'_, S>,
     targets: &[i32],
     chosen: Option<&[i32]>,
     loss_rows: &mut [f64],
@@ -81,12 +81,8 @@ pub fn xent_rows<S: Float>(
     }
     let rows = chosen.map_or(n_targets, <[i32]>::len);
     let place = |i: usize| chosen.map_or(i, |c| c[i] as usize);
-    if rows == 0 {
-        assert!(logits.is_empty(), "logits without targets");
-        return;
-    }
-    let v = logits.len() / rows;
-    assert_eq!(v * rows, logits.len(), "logits are not {rows} rows");
+    let v = logits.width();
+    assert_eq!(logits.rows(), rows, "rows of logits");
     for t in (0..rows).map(|i| targets[place(i)]) {
         let inside = usize::try_from(t).is_ok_and(|t| t < v);
         assert!(inside || t == IGNORED, "target {t} of {v} classes");
@@ -98,13 +94,12 @@ pub fn xent_rows<S: Float>(
         !ranked || rank_rows.len() == n_targets,
         "ranks of {n_targets} rows"
     );
-    let (logits, losses) = (Parts::new(logits), Parts::new(loss_rows));
-    let ranks = Parts::new(rank_rows);
+    let (losses, ranks) = (Parts::new(loss_rows), Parts::new(rank_rows));
     cx.ranges(rows, 8 * v, &|range| {
         for i in range {
             let at = place(i);
             // SAFETY: ranges of rows are disjoint, and so are their places, which ascend.
-            let (z, loss) = unsafe { (logits.rows(&(i..i + 1), v), losses.part(at..at + 1)) };
+            let (z, loss) = unsafe { (logits.row(i, 0, v), losses.part(at..at + 1)) };
             if ranked {
                 // SAFETY: as above.
                 let rank = unsafe { ranks.part(at..at + 1) };

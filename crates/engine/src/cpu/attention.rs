@@ -166,7 +166,7 @@ impl Cpu {
             window: dims.window,
             key_mask: None,
         };
-        let n_work = kernels::gemm_work_len::<S>(cx.isa(), cx.pool().threads());
+        let n_work = kernels::gemm_work_len::<S>(cx.pool().threads());
         kernels::attention_probabilities(cx, of, out, &mut vec![S::from_f64(0.0); n_work]);
     }
 }

@@ -2,7 +2,9 @@
 
 use super::{Cpu, whole, with_float};
 use crate::table::{Buf, RopeStyle, Target, XentSpec};
-use tenon_kernels::{self as kernels, Cols, ColsMut, Lend, MeanPool, NormGrads, NormSaved, Rope};
+use tenon_kernels::{
+    self as kernels, Cols, ColsMut, Lend, MeanPool, NormGrads, NormSaved, Rope, split_cols,
+};
 
 /// What a norm kept for its derivative.
 pub(super) struct Saved {
@@ -144,7 +146,10 @@ pub(super) fn xent_rows(
         let xent = kernels::Xent::<S> { label_smoothing, z_loss, grad_scale };
         let rank = rank.map(|r| lend.write(whole(r)));
         let chosen = chosen.map(|c| lend.read(whole(c)));
-        let (logits, targets) = (lend.write(whole(logits)), lend.read(whole(targets)));
-        kernels::xent_rows(cx, xent, logits, targets, chosen, lend.write(whole(loss)), rank);
+        // What is between two rows is part of the buffer, behind the last one too.
+        let padded = Buf { cols: logits.row_stride, ..logits };
+        let [z] = split_cols(lend.write(whole(padded)), padded.cols, [logits.cols]);
+        let targets = lend.read(whole(targets));
+        kernels::xent_rows(cx, xent, z, targets, chosen, lend.write(whole(loss)), rank);
     });
 }

@@ -60,12 +60,23 @@ impl LinearXent {
         (rows / step * step).clamp(32, 512)
     }
 
+    /// Elements from one row of logits to the next: rows start on a cache line's boundary, and not
+    /// all at the same place of a page, where they would share few places of a cache.
+    fn row_stride(vocabulary: usize, float: DType) -> usize {
+        let line = 64 / float.bytes();
+        let stride = vocabulary.next_multiple_of(line);
+        match (stride * float.bytes()).is_multiple_of(4096) {
+            true => stride + line,
+            false => stride,
+        }
+    }
+
     /// Elements of scratch for the logits of a chunk, its gathered rows, and all indices, for `n`
     /// rows of `d` and `v` classes.
     fn parts([n, d, v]: [usize; 3], float: DType) -> [usize; 3] {
         let chunk = Self::chunk_rows(v, float).min(n);
         let indices = (n * DType::I32.bytes()).div_ceil(float.bytes());
-        [chunk * v, chunk * d, indices]
+        [chunk * Self::row_stride(v, float), chunk * d, indices]
     }
 
     /// Computes losses and ranks, and calls `f` with each chunk's logits: replaced by their
@@ -105,7 +116,7 @@ impl LinearXent {
             if let Some(chosen) = chosen {
                 cx.k.embedding(head.x, chosen, x);
             }
-            let logits = part(logits, v);
+            let logits = part(logits, Self::row_stride(v, x.dtype)).columns(0..v);
             let c = Target {
                 buf: logits,
                 accumulate: false,

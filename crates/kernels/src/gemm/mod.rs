@@ -1,9 +1,9 @@
 //! The matrix product.
 //!
-//! Order of summation, the same for every shape, stride, thread and instruction set: k is cut into
-//! blocks of [`KC`]; a block is one chain of fused multiply-adds from zero; blocks are added to C
-//! in order, the first one replacing C unless `accumulate`; a bias is added last. So a row of C
-//! does not depend on which other rows are computed with it.
+//! Order of summation, the same for every m, n, stride, thread and instruction set: k is cut into
+//! blocks of [`block_depth`]; a block is one chain of fused multiply-adds from zero; blocks are
+//! added to C in order, the first one replacing C unless `accumulate`; a bias is added last. So a
+//! row of C does not depend on which other rows are computed with it.
 //!
 //! Blocking after Goto & van de Geijn, "Anatomy of high-performance matrix multiplication" (2008).
 
@@ -27,8 +27,9 @@ use output::{Output, Part, Sums};
 use pack::pack;
 use std::ops::Range;
 
-/// Steps of k in a block: a panel of B of this depth stays in the first-level cache.
-pub(crate) const KC: usize = 256;
+/// Most steps of k in a block: a panel of B of this depth, and a few rows of A, stay in the
+/// first-level cache.
+const DEPTH_MAX: usize = 320;
 /// Bytes of packed A: about a third of a second-level cache of 512 KiB.
 const A_BYTES: usize = 192 << 10;
 /// Bytes of packed B: each thread's share of a last-level cache.
@@ -127,22 +128,28 @@ pub struct Gemm<'a, S> {
     pub bias: Option<&'a [S]>,
 }
 
-/// Rows of A and columns of B that are packed at once.
-fn blocks<S: Float>(isa: Isa) -> (usize, usize) {
+/// Steps of k in a block but the last: as few blocks as may be, about equally deep, since every one
+/// has C loaded and stored again.
+fn block_depth(k: usize) -> usize {
+    let blocks = k.div_ceil(DEPTH_MAX).max(1);
+    k.div_ceil(blocks).next_multiple_of(8).max(8)
+}
+
+/// Rows of A and columns of B that are packed at once in blocks of this depth.
+fn blocks<S: Float>(isa: Isa, depth: usize) -> (usize, usize) {
     let (mr, nr) = tile_shape::<S>(isa);
-    let depth = KC * size_of::<S>();
-    (A_BYTES / depth / mr * mr, B_BYTES / depth / nr * nr)
+    let bytes = depth * size_of::<S>();
+    (A_BYTES / bytes / mr * mr, B_BYTES / bytes / nr * nr)
 }
 
 /// Elements of workspace for [`gemm`], whatever the shapes.
-pub fn gemm_work_len<S: Float>(isa: Isa, threads: usize) -> usize {
-    threads * worker_len::<S>(isa)
+pub fn gemm_work_len<S: Float>(threads: usize) -> usize {
+    threads * worker_len::<S>()
 }
 
-fn worker_len<S: Float>(isa: Isa) -> usize {
-    let (mc, nc) = blocks::<S>(isa);
+fn worker_len<S: Float>() -> usize {
     // One cache line of slack to start on a line's boundary.
-    (mc + nc) * KC + 64 / size_of::<S>()
+    (A_BYTES + B_BYTES + 64) / size_of::<S>()
 }
 
 /// Computes the product; `work` has [`gemm_work_len`] elements.
@@ -186,9 +193,10 @@ impl<S: Float> Operands<'_, S> {
         }
         let (isa, k) = (sums.isa, sums.k);
         let (mr, nr) = tile_shape::<S>(isa);
-        let (mc, nc) = blocks::<S>(isa);
+        let depth = block_depth(k);
+        let (mc, nc) = blocks::<S>(isa, depth);
         let skip = work.as_ptr().align_offset(64).min(64 / size_of::<S>());
-        let (packed_a, packed_b) = work[skip..].split_at_mut(mc * KC);
+        let (packed_a, packed_b) = work[skip..].split_at_mut(mc * depth);
         let nc = if part.m <= FEW_ROWS {
             nc.min(8 * nr)
         } else {
@@ -197,8 +205,8 @@ impl<S: Float> Operands<'_, S> {
         let b = self.b.turned();
         for j in (part.j..part.j + part.n).step_by(nc) {
             let n = nc.min(part.j + part.n - j);
-            for p0 in (0..k).step_by(KC) {
-                let steps = p0..k.min(p0 + KC);
+            for p0 in (0..k).step_by(depth) {
+                let steps = p0..k.min(p0 + depth);
                 pack(isa, b.block(j..j + n, steps.clone()), nr, packed_b);
                 let panel = |at: usize| (&packed_b[(at - j) * steps.len()..], nr);
                 for i in (part.i..part.i + part.m).step_by(mc) {

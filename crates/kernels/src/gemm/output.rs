@@ -1,7 +1,7 @@
 //! C of a product: checked, cut into rectangles for the threads, and summed block by block.
 
 use super::tile::{Finish, Product, multiply, tile_shape};
-use super::{KC, Mat, TASK_FLOPS_MIN, worker_len};
+use super::{Mat, TASK_FLOPS_MIN, block_depth, worker_len};
 use crate::pool::Parts;
 use crate::{Cx, Float, Isa};
 
@@ -54,7 +54,7 @@ impl<'a, S: Float> Output<'a, S> {
     ) {
         let (m, n, k) = (self.m, self.n, self.k);
         self.assert_holds();
-        let len = worker_len::<S>(cx.isa());
+        let len = worker_len::<S>();
         assert!(
             work.len() >= cx.pool().threads() * len,
             "workspace of {} elements",
@@ -132,7 +132,7 @@ impl<S: Float> Sums<'_, S> {
     /// What happens to columns `j..j + n` after the block of k from `p0` on.
     pub(super) fn finish(&self, p0: usize, j: usize, n: usize) -> Finish<S> {
         let bias = match self.bias {
-            Some(bias) if p0 + KC >= self.k => bias[j..j + n].as_ptr(),
+            Some(bias) if p0 + block_depth(self.k) >= self.k => bias[j..j + n].as_ptr(),
             _ => std::ptr::null(),
         };
         Finish {
@@ -157,7 +157,7 @@ impl<S: Float> Sums<'_, S> {
         S: 'b,
     {
         let (mr, nr) = tile_shape::<S>(self.isa);
-        let k = KC.min(self.k - p0);
+        let k = block_depth(self.k).min(self.k - p0);
         for j in (part.j..part.j + part.n).step_by(nr) {
             let n = nr.min(part.j + part.n - j);
             let (b, b_row) = panel(j);

@@ -8,7 +8,7 @@ use super::few::{Few, few_rows, panels_at_once};
 use super::output::{Output, Part, Sums};
 use super::pack::pack;
 use super::panels::panel_width;
-use super::{KC, Mat, Product, blocks, multiply, tile_shape};
+use super::{Mat, Product, block_depth, blocks, multiply, tile_shape};
 use crate::{Cx, Float, Isa};
 
 /// C `[m, n]` = A `[m, k]` · B `[k, n]` (+ bias), where B lies in panels.
@@ -92,7 +92,7 @@ impl<'a, S: Float> Operands<'a, S> {
     /// # Safety
     /// Nobody else touches the part's elements of C.
     unsafe fn compute_few(&self, part: Part, sums: &Sums<'_, S>) {
-        let (isa, k) = (sums.isa, sums.k);
+        let (isa, k, depth) = (sums.isa, sums.k, block_depth(sums.k));
         let nr = panel_width::<S>(isa);
         let panels = panels_at_once(part.m);
         let end = part.j + part.n;
@@ -100,12 +100,12 @@ impl<'a, S: Float> Operands<'a, S> {
         while j < end {
             let at_once = if j + panels * nr <= end { panels } else { 1 };
             let n = (at_once * nr).min(end - j);
-            for p0 in (0..k).step_by(KC) {
+            for p0 in (0..k).step_by(depth) {
                 let (b, width) = self.panel(isa, k, j, p0);
                 let product = Product {
                     m: part.m,
                     n,
-                    k: KC.min(k - p0),
+                    k: depth.min(k - p0),
                     a: self.a.data[part.i * self.a.row_stride + p0 * self.a.col_stride..].as_ptr(),
                     a_row: self.a.row_stride,
                     a_col: self.a.col_stride,
@@ -135,17 +135,17 @@ impl<'a, S: Float> Operands<'a, S> {
     /// # Safety
     /// Nobody else touches the part's elements of C.
     unsafe fn compute_many(&self, part: Part, sums: &Sums<'_, S>, work: &mut [S]) {
-        let (isa, k) = (sums.isa, sums.k);
+        let (isa, k, depth) = (sums.isa, sums.k, block_depth(sums.k));
         let (mr, _) = tile_shape::<S>(isa);
-        let (mc, nc) = blocks::<S>(isa);
+        let (mc, nc) = blocks::<S>(isa, depth);
         let skip = work.as_ptr().align_offset(64).min(64 / size_of::<S>());
-        let packed_a = &mut work[skip..][..mc * KC];
+        let packed_a = &mut work[skip..][..mc * depth];
         // With one block of rows, every panel is read once whatever the order.
         let nc = if part.m <= mc { part.n } else { nc };
         for j in (part.j..part.j + part.n).step_by(nc) {
             let n = nc.min(part.j + part.n - j);
-            for p0 in (0..k).step_by(KC) {
-                let steps = p0..k.min(p0 + KC);
+            for p0 in (0..k).step_by(depth) {
+                let steps = p0..k.min(p0 + depth);
                 for i in (part.i..part.i + part.m).step_by(mc) {
                     let m = mc.min(part.i + part.m - i);
                     pack(isa, self.a.block(i..i + m, steps.clone()), mr, packed_a);

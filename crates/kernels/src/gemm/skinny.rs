@@ -1,6 +1,6 @@
 //! Few rows: B is read once, unpacked, along its rows, as in decoding one token.
 
-use super::KC;
+use super::block_depth;
 use crate::Float;
 use crate::isa::simd;
 
@@ -26,12 +26,13 @@ pub(crate) struct Skinny<'a, S> {
 simd! {
     /// One row of C, all columns of `c`; blocks of k are summed as the packed path sums them.
     pub(crate) fn row<S: Float>(s: Skinny<'_, S>, i: usize, c: &mut [S]) {
+        let depth = block_depth(s.k);
         let mut j0 = 0;
         while j0 < c.len() {
             let n = COLS.min(c.len() - j0);
-            for p0 in (0..s.k).step_by(KC) {
+            for p0 in (0..s.k).step_by(depth) {
                 let mut acc = [S::ZERO; COLS];
-                sum_block(s, i, j0, n, p0..s.k.min(p0 + KC), &mut acc);
+                sum_block(s, i, j0, n, p0..s.k.min(p0 + depth), &mut acc);
                 let to = &mut c[j0..j0 + n];
                 if p0 == 0 && !s.accumulate {
                     to.copy_from_slice(&acc[..n]);

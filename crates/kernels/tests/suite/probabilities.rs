@@ -6,7 +6,7 @@ use tenon_kernels::{AttentionHead, Cols, Cx, Float, attention_probabilities, gem
 
 fn probabilities<S: Float>(cx: Cx<'_>, head: AttentionHead<'_, S>) -> Vec<S> {
     let mut out = vec![S::NAN; head.len * head.len];
-    let mut work = vec![S::NAN; gemm_work_len::<S>(cx.isa(), cx.pool().threads())];
+    let mut work = vec![S::NAN; gemm_work_len::<S>(cx.pool().threads())];
     attention_probabilities(cx, head, &mut out, &mut work);
     out
 }

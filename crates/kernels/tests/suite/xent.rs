@@ -3,7 +3,7 @@
 use crate::common::{
     assert_close, assert_gradient, assert_same_bits, noise, once, same_everywhere, wide,
 };
-use tenon_kernels::{Cx, Float, IGNORED, Xent, counted_rows, xent_rows};
+use tenon_kernels::{ColsMut, Cx, Float, IGNORED, Xent, counted_rows, split_cols, xent_rows};
 
 /// Losses, logits afterwards, ranks.
 fn run<S: Float>(
@@ -13,12 +13,13 @@ fn run<S: Float>(
     targets: &[i32],
 ) -> (Vec<f64>, Vec<S>, Vec<i32>) {
     let mut z = logits.to_vec();
+    let width = logits.len().checked_div(targets.len()).unwrap_or(1);
     let mut losses = vec![f64::NAN; targets.len()];
     let mut ranks = vec![-7; targets.len()];
     xent_rows(
         cx,
         xent,
-        &mut z,
+        ColsMut::whole(&mut z, width),
         targets,
         None,
         &mut losses,
@@ -179,11 +180,14 @@ fn chosen<S: Float>(
         vec![-1.0; targets.len()],
         vec![-7; targets.len()],
     );
-    let xent = plain(Some(S::ONE));
+    let (xent, width) = (
+        plain(Some(S::ONE)),
+        logits.len().checked_div(rows.len()).unwrap_or(1),
+    );
     xent_rows(
         cx,
         xent,
-        &mut z,
+        ColsMut::whole(&mut z, width),
         targets,
         Some(rows),
         &mut losses,
@@ -236,4 +240,39 @@ fn counted_rows_are_listed_in_order() {
 fn no_rows() {
     once(|cx| run::<f32>(cx, plain(None), &[], &[]));
     once(|cx| chosen::<f32>(cx, &[], &[1, 2], &[]));
+}
+
+#[test]
+fn rows_may_lie_apart() {
+    let (n, v, row_stride) = (3, 17, 24);
+    let targets = [4, IGNORED, 16];
+    let dense = logits::<f32>(n * v);
+    let want = once(|cx| run(cx, plain(Some(0.5)), &dense, &targets));
+    let got = same_everywhere(|cx| {
+        let mut z = vec![f32::NAN; n * row_stride];
+        for (to, from) in z.chunks_mut(row_stride).zip(dense.chunks(v)) {
+            to[..v].copy_from_slice(from);
+        }
+        let (mut losses, mut ranks) = (vec![0.0; n], vec![0; n]);
+        let [rows] = split_cols(&mut z, row_stride, [v]);
+        let xent = plain(Some(0.5));
+        xent_rows(
+            cx,
+            xent,
+            rows,
+            &targets,
+            None,
+            &mut losses,
+            Some(&mut ranks),
+        );
+        assert_eq!((&losses, &ranks), (&want.0, &want.2));
+        z
+    });
+    for (got, want) in got.chunks(row_stride).zip(want.1.chunks(v)) {
+        assert_same_bits(&got[..v], want, "gradient");
+        assert!(
+            got[v..].iter().all(|z| z.is_nan()),
+            "room between rows was written"
+        );
+    }
 }

@@ -70,7 +70,7 @@ fn sums<S: Float>(cx: Cx<'_>, i: &Inputs<S>, bits: &mut Bits) {
     bits.0.push(u64::from(has_nonfinite(cx, &i.x)));
     for accumulate in [false, true] {
         let mut out = i.bias.clone();
-        column_sums(cx, &i.x, &mut out, accumulate);
+        column_sums(cx, Cols::whole(&i.x, i.n), ROWS, &mut out, accumulate);
         bits.add(&out);
     }
 }
@@ -183,7 +183,7 @@ fn losses<S: Float>(cx: Cx<'_>, i: &Inputs<S>, bits: &mut Bits) {
             xent_rows(
                 cx,
                 xent,
-                &mut z,
+                ColsMut::whole(&mut z, i.n),
                 &targets,
                 None,
                 &mut losses,

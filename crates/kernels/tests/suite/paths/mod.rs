@@ -163,17 +163,17 @@ fn operand<S>(data: &[S], rows: usize, cols: usize, which: usize) -> Mat<'_, S> 
 
 /// Every shape of the register tile, whole or cut, with every layout, one block of k and two.
 fn products<S: Float>() {
-    const DEPTHS: [usize; 4] = [1, 8, 11, 261];
+    const DEPTHS: [usize; 4] = [1, 8, 11, 325];
     let pool = Pool::new(1);
     let (rows, cols) = (25, 67);
     let (a, b) = (
-        strew::<S>(2 * (rows + 1) * 262, 1, 1.0, &[]),
-        strew::<S>(2 * (cols + 1) * 262, 2, 1.0, &[]),
+        strew::<S>(2 * (rows + 1) * 326, 1, 1.0, &[]),
+        strew::<S>(2 * (cols + 1) * 326, 2, 1.0, &[]),
     );
     let (before, bias) = (noise::<S>(rows * (cols + 3), 3), noise::<S>(cols, 4));
     let work: Vec<_> = isas()
         .iter()
-        .map(|&isa| std::cell::RefCell::new(vec![S::NAN; gemm_work_len::<S>(isa, 1)]))
+        .map(|_| std::cell::RefCell::new(vec![S::NAN; gemm_work_len::<S>(1)]))
         .collect();
     for m in 1..=rows {
         for n in 1..=cols {

@@ -186,7 +186,7 @@ impl<S: Float> Unit<'_, S> {
         for (i, x) in [self.a.q, self.dout].into_iter().enumerate() {
             let rows = absolute.clone();
             turn(self.isa, x, rows.clone(), head * d, space.turned[i], d);
-            gather(x, rows, head * d, space.rows[i], d);
+            gather(self.isa, x, rows, head * d, space.rows[i], d);
         }
         let queries = self.queries(head, &rows);
         let all = self.sight.range(rows.start).start..self.sight.range(rows.end - 1).end;
@@ -241,8 +241,8 @@ impl<S: Float> Unit<'_, S> {
             self.kv_head * self.a.head_dim,
         );
         let rows = self.start + keys.start..self.start + keys.end;
-        gather(self.a.k, rows.clone(), at, space.tile[0], d);
-        gather(self.a.v, rows, at, space.tile[1], d);
+        gather(self.isa, self.a.k, rows.clone(), at, space.tile[0], d);
+        gather(self.isa, self.a.v, rows, at, space.tile[1], d);
         let next = self.sight.next_tile(keys);
         let next = self.start + next.start..self.start + next.end;
         fetch_early(self.a.k, next.clone(), at, d);

@@ -1,7 +1,7 @@
 //! The forward pass, tile by tile.
 
 use super::sight::Sight;
-use super::{Attention, GROUP, STRIP, Seen, TK, TQ, fetch_early, gather, turn};
+use super::{Attention, BLOCK, GROUP, STRIP, Seen, TK, TQ, fetch_early, gather, turn};
 use crate::gemm::{Finish, Product, multiply};
 use crate::isa::simd;
 use crate::pool::Parts;
@@ -203,17 +203,18 @@ impl<S: Float> Block<'_, S> {
         if is_first {
             sums.fill(S::ZERO);
         }
+        let normalisers = finish(self.isa, &lanes, sums, d);
         for (h, head) in heads.enumerate() {
             for (r, i) in rows.clone().enumerate() {
                 let lane = h * rows.len() + r;
                 let row = (self.q_start + i) * self.n_heads + head;
                 // SAFETY: the caller's promise.
                 let to = unsafe { out.part(row * d..(row + 1) * d) };
-                finish_row(self.isa, &sums[lane * d..][..d], lanes.sum[lane], to);
+                to.copy_from_slice(&sums[lane * d..][..d]);
                 if let Some(lse) = lse {
                     // SAFETY: the caller's promise.
                     let to = unsafe { lse.part(row..row + 1) };
-                    to[0] = lanes.max[lane] + lanes.sum[lane].ln();
+                    to[0] = normalisers[lane];
                 }
             }
         }
@@ -249,8 +250,8 @@ impl<S: Float> Block<'_, S> {
         // Few lanes read a tile only once.
         let apart = n <= STRIP;
         if !apart {
-            gather(self.k, rows.clone(), at, space.keys, d);
-            gather(self.v, rows.clone(), at, space.values, d);
+            gather(self.isa, self.k, rows.clone(), at, space.keys, d);
+            gather(self.isa, self.v, rows.clone(), at, space.values, d);
             let next = self.sight.next_tile(&keys);
             let next = self.k_start + next.start..self.k_start + next.end;
             fetch_early(self.k, next.clone(), at, d);
@@ -275,9 +276,7 @@ impl<S: Float> Block<'_, S> {
         }
         seen.clear_unseen(n, space.scores);
         if !is_first {
-            for lane in 0..n {
-                fade(self.isa, lanes.fade[lane], &mut space.sums[lane * d..][..d]);
-            }
+            fade(self.isa, &lanes.fade[..n], space.sums, d);
         }
         for first in (0..n).step_by(GROUP) {
             let lanes = first..n.min(first + GROUP);
@@ -404,20 +403,46 @@ simd! {
 }
 
 simd! {
-    fn fade<S: Float>(factor: S, sums: &mut [S]) {
-        for s in sums {
-            *s *= factor;
+    /// Multiplies each lane's sums by its factor.
+    fn fade<S: Float>(factors: &[S], sums: &mut [S], d: usize) {
+        for (&factor, sums) in factors.iter().zip(sums.chunks_exact_mut(d)) {
+            if factor == S::ONE {
+                continue;
+            }
+            let (blocks, rest) = sums.as_chunks_mut::<BLOCK>();
+            for block in blocks {
+                for l in 0..BLOCK {
+                    block[l] *= factor;
+                }
+            }
+            for s in rest {
+                *s *= factor;
+            }
         }
     }
 }
 
 simd! {
-    /// out = sums / total, and 0 where nothing was seen. Adding 0 makes −0 into 0: which zero a sum
-    /// of weights 0 holds depends on the tile's neighbours.
-    fn finish_row<S: Float>(sums: &[S], total: S, out: &mut [S]) {
-        let inverse = if total == S::ZERO { S::ZERO } else { S::ONE / total };
-        for (out, &s) in out.iter_mut().zip(sums) {
-            *out = s.mul_add(inverse, S::ZERO);
+    /// Divides each lane's sums by its total, 0 where nothing was seen; returns log-normalisers.
+    /// Adding 0 makes −0 into 0: which zero a sum of weights 0 holds depends on the tile's
+    /// neighbours.
+    fn finish<S: Float>(lanes: &Lanes<S>, sums: &mut [S], d: usize) -> [S; TQ] {
+        for (&total, sums) in lanes.sum[..lanes.n].iter().zip(sums.chunks_exact_mut(d)) {
+            let inverse = if total == S::ZERO { S::ZERO } else { S::ONE / total };
+            let (blocks, rest) = sums.as_chunks_mut::<BLOCK>();
+            for block in blocks {
+                for l in 0..BLOCK {
+                    block[l] = block[l].mul_add(inverse, S::ZERO);
+                }
+            }
+            for s in rest {
+                *s = s.mul_add(inverse, S::ZERO);
+            }
         }
+        let mut normalisers = lanes.max;
+        for (normaliser, &total) in normalisers.iter_mut().zip(&lanes.sum) {
+            *normaliser += total.ln();
+        }
+        normalisers
     }
 }

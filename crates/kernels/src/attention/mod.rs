@@ -20,6 +20,7 @@ pub use forward::{attention, attention_work_len};
 pub use probabilities::{AttentionHead, attention_probabilities};
 
 use crate::gemm::{Block, prefetch, turn_block};
+use crate::isa::simd;
 use crate::{Cols, Float, Isa};
 use std::ops::Range;
 
@@ -27,6 +28,8 @@ use std::ops::Range;
 pub(crate) const TK: usize = 96;
 /// Queries in a tile, likewise.
 pub(crate) const TQ: usize = 96;
+/// Elements of a row that are handled together.
+const BLOCK: usize = 8;
 /// Lanes whose softmax is kept in registers.
 const STRIP: usize = 16;
 /// Lanes, or keys, whose weighted sums are computed over the same keys, or queries: whole rows of
@@ -113,11 +116,28 @@ fn turn<S: Float>(
     turn_block(isa, block, TQ, out);
 }
 
-/// Copies `width` columns of rows side by side: `out[row * width + d]`. Rows of a wide matrix lie
-/// so far apart that they share few places of a cache.
-fn gather<S: Float>(x: Cols<'_, S>, rows: Range<usize>, at: usize, out: &mut [S], width: usize) {
-    for (i, to) in rows.zip(out.chunks_exact_mut(width)) {
-        to.copy_from_slice(x.row(i, at, width));
+simd! {
+    /// Copies `width` columns of rows side by side: `out[row * width + d]`. Rows of a wide matrix
+    /// lie so far apart that they share few places of a cache.
+    fn gather<S: Float>(
+        x: Cols<'_, S>,
+        rows: Range<usize>,
+        at: usize,
+        out: &mut [S],
+        width: usize,
+    ) {
+        // Rows are short: blocks of a fixed length are no calls.
+        let whole = width - width % BLOCK;
+        for d in (0..whole).step_by(BLOCK) {
+            for (i, to) in rows.clone().zip(out.chunks_exact_mut(width)) {
+                to[d..d + BLOCK].copy_from_slice(x.row(i, at + d, BLOCK));
+            }
+        }
+        if whole < width {
+            for (i, to) in rows.zip(out.chunks_exact_mut(width)) {
+                to[whole..].copy_from_slice(x.row(i, at + whole, width - whole));
+            }
+        }
     }
 }
 

@@ -233,7 +233,7 @@ fn parameter_bytes(
     let n: usize = target.shape.iter().product();
     let width = dtype.bytes();
     if let [(name, piece)] = fill.pieces.as_slice()
-        && piece.n == 1
+        && piece.n() == 1
     {
         let tensor = checkpoint.tensor(name)?;
         if tensor.dtype == same {

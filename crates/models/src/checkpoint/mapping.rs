@@ -59,6 +59,11 @@ pub enum Layout {
     /// The hub's tensor holds several of our parameters: for each group its rows of the first, then
     /// its rows of the second, and so on.
     Grouped(By),
+    /// The hub's matrix is ours transposed.
+    Transposed,
+    /// The last dimension of ours holds all queries, then all keys, then all values; the hub's
+    /// tensor has it in front, and in it for each head its query, its key and its value.
+    HeadsFirst,
 }
 
 /// What the groups of [`Layout::Grouped`] are.

@@ -200,15 +200,19 @@ pub(super) fn write(spec: &EncoderSpec) -> Map<String, Value> {
         .collect()
 }
 
-fn own_keys(spec: &EncoderSpec) -> Vec<(&'static str, Value)> {
-    let activations = match spec.family {
+fn activation_name(spec: &EncoderSpec) -> Option<&'static str> {
+    let names = match spec.family {
         Encoder::PlainEncodon => FUSED_ACTIVATIONS,
         _ => ACTIVATIONS,
     };
-    let activation = activations
-        .iter()
+    let mut names = names.iter();
+    names
         .find(|(_, other)| *other == spec.activation)
-        .map(|&(name, _)| name);
+        .map(|&(name, _)| name)
+}
+
+fn own_keys(spec: &EncoderSpec) -> Vec<(&'static str, Value)> {
+    let activation = activation_name(spec);
     let mut keys = match spec.family {
         Encoder::Bert { token_types } => vec![
             ("model_type", json!("bert")),
@@ -289,3 +293,7 @@ pub(super) fn fresh_extra(spec: &EncoderSpec) -> Map<String, Value> {
 }
 
 const BERT_RATES: &[&str] = &["attention_probs_dropout_prob", "hidden_dropout_prob"];
+
+#[cfg(test)]
+#[path = "encoder/plain_tests.rs"]
+mod plain_tests;

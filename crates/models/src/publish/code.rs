@@ -122,7 +122,9 @@ fn fused(spec: &Spec) -> Option<Pieces> {
             Encoder::Bert { .. } => ("Bert", &[ENCODER, BERT]),
             Encoder::Esm { .. } => ("Esm2", &[ENCODER, ESM2]),
             Encoder::Amplify { .. } => ("Amplify", &[ENCODER, AMPLIFY_CONFIG, AMPLIFY_FUSED]),
-            Encoder::Encodon { .. } => ("Encodon", &[ENCODER, CODON, ENCODON_CONFIG, ENCODON_FUSED]),
+            Encoder::Encodon { .. } => {
+                ("Encodon", &[ENCODER, CODON, ENCODON_CONFIG, ENCODON_FUSED])
+            }
             Encoder::PlainEncodon => return None,
         },
         Spec::Decoder(spec) => {

@@ -1,8 +1,8 @@
 //! What is wrong with a spec, all of it at once.
 
 use super::{
-    Activation, CONTEXT_MAX, CustomSpec, DecoderSpec, EXPERTS_MAX, Encoder, EncoderSpec, Gpt2Spec, HEADS_MAX,
-    Head, LAYERS_MAX, RopeScaling, VOCAB_MAX, WIDTH_MAX,
+    Activation, CONTEXT_MAX, CustomSpec, DecoderSpec, EXPERTS_MAX, Encoder, EncoderSpec, Gpt2Spec,
+    HEADS_MAX, Head, LAYERS_MAX, RopeScaling, VOCAB_MAX, WIDTH_MAX,
 };
 
 #[derive(Default)]

@@ -158,7 +158,10 @@ fn encodon_has_its_inner_norms_before_the_maps_that_end_a_branch() {
     let (hub, fused) = (tensors(&source), tensors(dir.path()));
     let (d, row, head) = (12, 12 * 4, 6);
     for (theirs, ours) in [
-        ("post_attn_layer_norm.weight", "self_attention.proj.layer_norm_weight"),
+        (
+            "post_attn_layer_norm.weight",
+            "self_attention.proj.layer_norm_weight",
+        ),
         ("post_attn_dense.bias", "self_attention.proj.bias"),
         ("pre_ffn_layer_norm.bias", "mlp_fc1.layer_norm_bias"),
         ("intermediate_dense.weight", "mlp_fc1.weight"),

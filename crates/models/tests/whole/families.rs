@@ -13,9 +13,7 @@ const BEGIN: &str = "<!-- families: begin -->\n";
 const END: &str = "<!-- families: end -->";
 
 /// Why a family has no fused layout.
-const NOT_FUSED: &[(&str, &str)] = &[
-    ("custom", "published in its own layout alone"),
-];
+const NOT_FUSED: &[(&str, &str)] = &[("custom", "published in its own layout alone")];
 
 /// Goldens of a variant that is published in fused layers alone.
 const FUSED_ON_THE_HUB: &[&str] = &["codonfm_plain_small"];

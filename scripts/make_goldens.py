@@ -108,8 +108,8 @@ FAMILIES = {
     ),
     "codonfm_plain": SIZES | dict(
         model_type="codonfm", hidden_act="gelu", layer_norm_eps=1e-5, intermediate_size=8,
-        fuse_qkv_params=True, qkv_weight_interleaved=True, pad_token_id=3, mask_token_id=19,
-        attn_input_format="bshd", dtype="float32",
+        num_hidden_layers=1, fuse_qkv_params=True, qkv_weight_interleaved=True,
+        attn_input_format="bshd", pad_token_id=3, mask_token_id=19, dtype="float32",
     ),
 }
 # What transformers does not have: shapes and forward by model_type.

@@ -159,7 +159,7 @@ fn encodon(fields: &mut Fields) -> Spec {
     fields.only("hidden_act", &[json!("gelu")]);
     fields.only("tie_word_embeddings", &[json!(false), json!(true)]);
     let norm_eps = fields.number_or("layer_norm_eps", 1e-12);
-    let rope_theta = fields.number_or("rotary_theta", 1e4);
+    let rope_theta = fields.number_or("rotary_theta", 1e5);
     Spec::Encoder(EncoderSpec {
         max_positions: fields.size_or("max_position_embeddings", 2048),
         ..common(fields, Encoder::Encodon { rope_theta }, norm_eps, Some(3))

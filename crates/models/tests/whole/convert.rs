@@ -273,6 +273,53 @@ fn what_is_found_in_the_wild_is_given_back() {
     assert_eq!(tensors(&twice), wild);
 }
 
+/// A folder with a golden's configuration and these tensors, fused, and back: every byte is there.
+fn there_and_back(golden: &str, wild: &Tensors, kept: usize) {
+    let dir = tempfile::tempdir().unwrap();
+    let [old, there, back] = ["old", "there", "back"].map(|name| dir.path().join(name));
+    let golden = crate::common::committed(golden).join("model");
+    fs::create_dir(&old).unwrap();
+    fs::copy(golden.join("config.json"), old.join("config.json")).unwrap();
+    write(&old, wild);
+    for padded in [None, Some(64)] {
+        let facts = run(&old, &there, fused(padded));
+        assert_eq!(facts.kept.len(), kept, "{:?}", facts.kept);
+        run(&there, &back, hub());
+        assert_eq!(&tensors(&back), wild);
+    }
+}
+
+/// The first GPT-2 has no prefix, the causal mask of every layer, and some copies have the tied
+/// head.
+#[test]
+fn an_old_gpt2_is_given_back() {
+    let golden = tensors(&crate::common::committed("gpt2_small").join("model"));
+    let bare = |(name, value): (&String, &_)| {
+        let name = name.strip_prefix("transformer.").expect("a prefix");
+        (name.to_owned(), Clone::clone(value))
+    };
+    let mut wild: Tensors = golden.iter().map(bare).collect();
+    wild.insert("lm_head.weight".to_owned(), wild["wte.weight"].clone());
+    for layer in 0..2 {
+        let mask = (Dtype::F32, vec![1, 1, 2, 2], vec![1; 16]);
+        wild.insert(format!("h.{layer}.attn.bias"), mask);
+    }
+    there_and_back("gpt2_small", &wild, 3);
+}
+
+/// What was trained has a prefix, and the frequencies of every layer.
+#[test]
+fn a_trained_encodon_is_given_back() {
+    let golden = tensors(&crate::common::committed("codonfm_small").join("model"));
+    let named = |(name, value): (&String, &_)| (format!("model.{name}"), Clone::clone(value));
+    let mut wild: Tensors = golden.iter().map(named).collect();
+    for layer in 0..2 {
+        let name = format!("model.layers.{layer}.attention.rotary_emb.inv_freq");
+        wild.insert(name, (Dtype::F32, vec![3], vec![63; 12]));
+    }
+    there_and_back("codonfm_small", &wild, 2);
+}
+
 fn write(folder: &Path, tensors: &Tensors) {
     let slots: Vec<Slot> = tensors
         .iter()

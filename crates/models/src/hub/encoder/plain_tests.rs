@@ -93,3 +93,18 @@ fn a_plain_spec_that_cannot_be_written_is_none() {
     assert!(error.message().contains("exact GELU"), "{error}");
     assert!(Spec::Encoder(spec).validate().is_ok());
 }
+
+/// The base of the angles that a configuration without one means is not that of the plain variant.
+#[test]
+fn absent_angles_of_each_variant_are_those_of_its_reference() {
+    let mut map = published();
+    map.remove("fuse_qkv_params");
+    map.remove("qkv_weight_interleaved");
+    map.insert("model_type".to_owned(), json!("encodon"));
+    for key in ["auto_map", "self_attn_mask_type", "layer_precision"] {
+        map.remove(key);
+    }
+    let spec = encoder(&parse(&map).unwrap()).clone();
+    let family = Encoder::Encodon { rope_theta: 1e5 };
+    assert_eq!((spec.family, spec.norm_eps), (family, 1e-12));
+}

@@ -2,8 +2,8 @@
 
 use crate::checkpoint::mapping::{By, Drop, Layout, Pad, Rule, Table, When};
 
-/// EnCodon: its inner norms stand before the matrices that end the branches. The embedding has no
-/// rows beyond the vocabulary.
+/// EnCodon under the names of NVIDIA's conversion: its inner norms stand before the matrices that
+/// end the branches. Its embedding has no rows beyond the vocabulary.
 pub(crate) const ENCODON: Table = Table {
     rules: &[&[
         Rule::same(

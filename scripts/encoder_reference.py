@@ -1,4 +1,5 @@
-"""AMPLIFY and EnCodon, which transformers does not have, in plain PyTorch, for goldens.
+"""AMPLIFY and both variants of EnCodon, which transformers does not have, in plain PyTorch, for
+goldens.
 
 Both see a sequence from both sides; weights are stored [out, in]. Autograd gives the gradients.
 Parameters have the names of the published checkpoints.
@@ -42,6 +43,25 @@ def encodon_shapes(config):
     return shapes | dense("cls.0", d, d) | norm("cls.2", d) | dense("cls.3", v, d)
 
 
+def plain_encodon_shapes(config):
+    """Name -> shape; rows of query, key and value alternate by head."""
+    v, d, f = config["vocab_size"], config["hidden_size"], config["intermediate_size"]
+    kinds = ("weight", "bias")
+    norm = lambda name: {f"{name}layer_norm_{kind}": (d,) for kind in kinds}
+    dense = lambda name, out, width: {f"{name}weight": (out, width), f"{name}bias": (out,)}
+    shapes = {"embeddings.word_embeddings.weight": (v, d)}
+    shapes |= {f"embeddings.post_ln.{kind}": (d,) for kind in kinds}
+    for i in range(config["num_hidden_layers"]):
+        qkv, mlp = "self_attention.layernorm_qkv.", "layernorm_mlp."
+        block = {
+            **norm(qkv), **dense(qkv, 3 * d, d), **dense("self_attention.proj.", d, d),
+            **norm(mlp), **dense(mlp + "fc1_", f, d), **dense(mlp + "fc2_", d, f),
+        }
+        shapes |= {f"encoder.layers.{i}.{name}": shape for name, shape in block.items()}
+    head = "lm_head.layer_norm_linear."
+    return shapes | dense("lm_head.dense.", d, d) | norm(head) | dense(head, v, d)
+
+
 def rms_norm(x, gain, eps):
     return x / torch.sqrt((x * x).mean(-1, keepdim=True) + eps) * gain
 
@@ -53,6 +73,10 @@ def layer_norm(x, gain, bias, eps):
 
 def gelu(x):
     return 0.5 * x * (1 + torch.erf(x / math.sqrt(2)))
+
+
+def tanh_gelu(x):
+    return 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
 
 
 def rotate(x, positions, theta, interleaved):
@@ -115,3 +139,25 @@ def encodon(config, p, ids, mask):
         x = x + dense(at + "output_dense", norm(at + "post_ffn_layer_norm", y))
         stream.append(x)
     return dense("cls.3", norm("cls.2", gelu(dense("cls.0", x)))), stream
+
+
+def plain_encodon(config, p, ids, mask):
+    """Logits [B,T,V] and the stream [B,T,D]. Transformer Engine computes GELU in the tanh form;
+    the head has the exact one."""
+    eps, n_heads = config["layer_norm_eps"], config["num_attention_heads"]
+    norm = lambda at, x: layer_norm(x, p[f"{at}weight"], p[f"{at}bias"], eps)
+    dense = lambda at, x: linear(x, p[f"{at}weight"], p[f"{at}bias"])
+    x = norm("embeddings.post_ln.", p["embeddings.word_embeddings.weight"][ids])
+    stream = [x]
+    for i in range(config["num_hidden_layers"]):
+        at = f"encoder.layers.{i}.self_attention."
+        qkv = dense(at + "layernorm_qkv.", norm(at + "layernorm_qkv.layer_norm_", x))
+        by_head = qkv.unflatten(-1, (n_heads, 3, -1))
+        q, k, v = (by_head[..., part, :].flatten(-2) for part in range(3))
+        x = x + dense(at + "proj.", attention(q, k, v, mask, n_heads, 1e4, False))
+        at = f"encoder.layers.{i}.layernorm_mlp."
+        x = x + dense(at + "fc2_", tanh_gelu(dense(at + "fc1_", norm(at + "layer_norm_", x))))
+        stream.append(x)
+    head = "lm_head.layer_norm_linear."
+    y = norm(head + "layer_norm_", gelu(dense("lm_head.dense.", x)))
+    return dense(head, y), stream

@@ -106,14 +106,20 @@ FAMILIES = {
         model_type="encodon", hidden_act="gelu", layer_norm_eps=1e-5, rotary_theta=300.0,
         intermediate_size=8, pad_token_id=3, dtype="float32",
     ),
+    "codonfm_plain": SIZES | dict(
+        model_type="codonfm", hidden_act="gelu", layer_norm_eps=1e-5, intermediate_size=8,
+        num_hidden_layers=1, fuse_qkv_params=True, qkv_weight_interleaved=True,
+        attn_input_format="bshd", pad_token_id=3, mask_token_id=19, dtype="float32",
+    ),
 }
 # What transformers does not have: shapes and forward by model_type.
 OWN = {
     "custom_transformer": (custom_reference.shapes, custom_reference.forward),
     "AMPLIFY": (encoder_reference.amplify_shapes, encoder_reference.amplify),
+    "codonfm": (encoder_reference.plain_encodon_shapes, encoder_reference.plain_encodon),
     "encodon": (encoder_reference.encodon_shapes, encoder_reference.encodon),
 }
-MASKED = ("bert", "esm", "AMPLIFY", "encodon")
+MASKED = ("bert", "esm", "AMPLIFY", "codonfm", "encodon")
 
 
 @contextmanager
@@ -246,6 +252,8 @@ def fill(name, weight, fan_in, generator):
     """Norm gains around 1, everything else around 0: no value that hides a mistake."""
     noise = torch.randn(weight.shape, generator=generator, dtype=torch.float64)
     norm = any(part in name.lower() for part in ("norm", "ln", "cls.2")) and "weight" in name
+    # A fused layer has a matrix beside the gains of its norm.
+    norm = norm and weight.dim() == 1
     if norm or "gamma" in name:
         return (1 + 0.2 * noise).float()
     if weight.dim() == 1 or "beta" in name:

@@ -27,7 +27,7 @@ from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
 from make_goldens import everything_f64
 
 TOLERANCES = {"float32": 3e-6, "float64": 1e-9}
-MASKED = {"AMPLIFY", "bert", "encodon", "esm", "nv_esm"}
+MASKED = {"AMPLIFY", "bert", "codonfm", "encodon", "esm", "nv_esm"}
 # Of the custom family transformers has no class.
 WITHOUT_CLASS = {"custom_transformer"}
 VERSIONS = {"transformers_version"}
@@ -36,7 +36,8 @@ LAYOUTS = {
     "fused": ["--to", "fused"],
     "fused_padded": ["--to", "fused", "--padded-vocab", "128", "--max-shard-size", "30kB"],
 }
-WITHOUT_FUSED = {"custom_transformer", "encodon", "gpt2"}
+# The plain variant of EnCodon has fused layers on the hub.
+WITHOUT_FUSED = {"custom_transformer", "codonfm"}
 
 
 def tenon(binary, *arguments):

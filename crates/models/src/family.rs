@@ -16,7 +16,7 @@ mod names;
 use crate::checkpoint::mapping::{Counts, Mapping, Table};
 use crate::hub::Naming;
 use crate::net::Outputs;
-use crate::spec::{EncoderSpec, Objective, Rope, Spec};
+use crate::spec::{Encoder, EncoderSpec, Objective, Rope, Spec};
 use tenon_base::{Error, Result};
 use tenon_engine::Graph;
 
@@ -58,10 +58,16 @@ impl Spec {
         let table = match self {
             Spec::Decoder(spec) => Some(spec.family.fused_table()),
             Spec::Encoder(spec) => spec.fused_table(),
-            Spec::Custom(_) | Spec::Gpt2(_) => None,
+            Spec::Gpt2(_) => Some(&names::fused::GPT2),
+            Spec::Custom(_) => None,
         };
         let table = table.ok_or_else(|| {
             let name = self.family();
+            if self.is_published_fused() {
+                return Error::data(format!(
+                    "`{name}` without inner norms has no other layout: fused layers are the hub's"
+                ));
+            }
             let head = match self.objective() {
                 Objective::Causal | Objective::Masked => "",
                 Objective::Sequence { .. } | Objective::Token { .. } => " with a head for classes",
@@ -75,11 +81,17 @@ impl Spec {
         Ok(Mapping { table, counts })
     }
 
+    /// Whether the family's reference has its tensors in fused layers.
+    pub(crate) fn is_published_fused(&self) -> bool {
+        matches!(self, Spec::Encoder(spec) if spec.family == Encoder::PlainEncodon)
+    }
+
     fn counts(&self) -> Counts {
         let (heads, kv_heads) = match self {
             Spec::Decoder(spec) => (spec.n_heads, spec.n_kv_heads),
             Spec::Encoder(spec) => (spec.n_heads, spec.n_heads),
-            Spec::Custom(_) | Spec::Gpt2(_) => return Counts::default(),
+            Spec::Gpt2(spec) => (spec.n_heads, spec.n_heads),
+            Spec::Custom(_) => return Counts::default(),
         };
         Counts {
             heads,

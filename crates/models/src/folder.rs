@@ -2,6 +2,7 @@
 //! one.
 
 mod head;
+mod held;
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -61,6 +62,8 @@ pub struct Folder {
     pub weights: Weights,
     /// What `{prefix}` stood for in the checkpoint's names.
     pub prefix: &'static str,
+    /// Names in the checkpoint that are not those that we write, by those.
+    pub names: BTreeMap<String, String>,
     /// Tensors that were left out under the family's allowed drops; to be reported.
     pub dropped: Vec<Extra>,
     /// What a file of PyTorch holds beside tensors; to be reported.
@@ -69,28 +72,6 @@ pub struct Folder {
     pub widened: BTreeMap<String, usize>,
     /// The tokenizer files that are there.
     pub tokenizer_files: Vec<PathBuf>,
-}
-
-impl Folder {
-    /// Tensors that are no parameters and stay as they are when parameters change; those of the
-    /// reference's checkpoints alone.
-    pub fn unchanging(&self) -> Vec<Extra> {
-        let mut kept = self.dropped.clone();
-        kept.retain(|extra| self.config.naming == Naming::Hub && !extra.is_copy);
-        kept
-    }
-
-    /// Names of all that its checkpoint holds beside parameters.
-    pub fn left_out(&self) -> Vec<String> {
-        let dropped = self.dropped.iter().map(|extra| extra.name.clone());
-        dropped.chain(self.skipped.iter().cloned()).collect()
-    }
-
-    /// The names of its tensors.
-    pub fn mapping(&self) -> Mapping {
-        let mapping = self.config.spec.mapping_of(self.config.naming);
-        mapping.unwrap_or_else(|_| self.config.spec.mapping())
-    }
 }
 
 /// Finds the hub folder that `path` names: itself, or the `model` folder of a run or checkpoint.
@@ -126,6 +107,7 @@ pub fn load(disk: &dyn Disk, path: &Path) -> Result<Folder> {
     let config = HubConfig { naming, ..config };
     let mapping = config.spec.mapping_of(naming).map_err(at)?;
     let plan = mapping.plan(&sources, &targets).map_err(at)?;
+    let names = plan.other_names(&mapping.hub_tensors(&targets, plan.prefix)?);
     let (weights, widened) = read_weights(&checkpoint, &plan, &targets).map_err(at)?;
     let files = TOKENIZER_FILES.iter().map(|name| path.join(name));
     let mut tokenizer_files = Vec::new();
@@ -139,6 +121,7 @@ pub fn load(disk: &dyn Disk, path: &Path) -> Result<Folder> {
         config,
         weights,
         prefix: plan.prefix,
+        names,
         dropped: extras(&checkpoint, &plan, mapping)?,
         skipped: checkpoint.skipped().map(str::to_owned).collect(),
         widened,
@@ -233,7 +216,7 @@ fn parameter_bytes(
     let n: usize = target.shape.iter().product();
     let width = dtype.bytes();
     if let [(name, piece)] = fill.pieces.as_slice()
-        && piece.n == 1
+        && piece.n() == 1
     {
         let tensor = checkpoint.tensor(name)?;
         if tensor.dtype == same {

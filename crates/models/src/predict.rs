@@ -1,5 +1,5 @@
-//! Running a model once on given tokens: logits, hidden states, loss and gradients under the hub's
-//! names, and contact maps.
+//! Running a model once on given tokens: logits, hidden states, loss and gradients under the names
+//! of the model's file, and contact maps.
 
 mod contacts;
 mod files;

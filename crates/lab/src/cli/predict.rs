@@ -19,7 +19,7 @@ use crate::{subject, table};
     Inputs are `input_ids [B,T]` with optional `attention_mask`, `labels`, `position_ids` and\n\
     `token_type_ids`, or packed `input_ids [1,T]` with `cu_seqlens [n+1]`.\n\
     Outputs are `logits`, `hidden_states.N`, `loss` when labels are given, and with `--grads`\n\
-    `grad.NAME` for each parameter by its name in the hub file.\n\
+    `grad.NAME` for each parameter by its name in the model's file.\n\
     A model of the class of a sequence takes `labels [B]`, or `[n]`, and gives `logits [B,C]`.\n\n\
     Other tasks read sequences from `--data` (FASTA, or any text that training reads):\n\
     `embed` writes `embeddings [n,D]`, `mutations` a table of how likely residues or the\n\

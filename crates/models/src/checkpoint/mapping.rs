@@ -5,6 +5,7 @@
 //! lists of what is missing, unknown or of the wrong shape. [`Mapping::hub_tensors`] is the way
 //! back.
 
+mod found;
 mod misfit;
 mod piece;
 mod want;
@@ -14,7 +15,6 @@ pub use piece::Piece;
 use std::collections::{BTreeMap, BTreeSet};
 
 use tenon_base::Result;
-use tenon_base::suggest;
 
 use super::TensorView;
 use super::pattern::{matches, render};
@@ -59,6 +59,11 @@ pub enum Layout {
     /// The hub's tensor holds several of our parameters: for each group its rows of the first, then
     /// its rows of the second, and so on.
     Grouped(By),
+    /// The hub's matrix is ours transposed.
+    Transposed,
+    /// The last dimension of ours holds all queries, then all keys, then all values; the hub's
+    /// tensor has it in front, and in it for each head its query, its key and its value.
+    HeadsFirst,
 }
 
 /// What the groups of [`Layout::Grouped`] are.
@@ -251,7 +256,7 @@ impl Mapping {
             match self.judge_drop(source, prefix, &by_name) {
                 Verdict::Dropped => dropped.push(source.name.to_owned()),
                 Verdict::Refused(reason) => misfit.unknown.push(reason),
-                Verdict::Unnamed => misfit.unknown.push(unknown(source.name, &wanted, &used)),
+                Verdict::Unnamed => misfit.unnamed(source.name, &wanted, &used),
             }
         }
         misfit.into_result()?;
@@ -358,28 +363,10 @@ impl Fill {
     }
 }
 
-fn unknown(name: &str, wanted: &[Want], used: &BTreeSet<&str>) -> String {
-    if let Some(want) = wanted
-        .iter()
-        .find(|want| want.names.iter().any(|other| other == name))
-    {
-        let names = want
-            .names
-            .iter()
-            .filter(|other| used.contains(other.as_str()));
-        let first = names.map(String::as_str).next().unwrap_or_default();
-        return format!("{name} (the same parameter as {first})");
-    }
-    let open = wanted
-        .iter()
-        .flat_map(|want| &want.names)
-        .map(String::as_str);
-    match suggest::nearest(name, open.filter(|other| !used.contains(other))) {
-        Some(near) => format!("{name} (did you mean {near}?)"),
-        None => name.to_owned(),
-    }
-}
-
 #[cfg(test)]
 #[path = "mapping_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "mapping/layout_tests.rs"]
+mod layout_tests;

@@ -94,7 +94,7 @@ impl Reading {
         let mut tensors = Vec::new();
         let from = self.config.spec.mapping_of(self.config.naming)?;
         let canonical = from.hub_tensors(&self.targets, self.plan.prefix)?;
-        let mut names = self.other_names(&canonical);
+        let mut names = self.plan.other_names(&canonical);
         for tensor in mapping.hub_tensors(&self.targets, prefix)? {
             let found = tensor
                 .parts
@@ -133,21 +133,6 @@ impl Reading {
         }
         self.keep(same, naming, &mut written)?;
         Ok(written)
-    }
-
-    /// Names in the file that are not those that we would write, by those.
-    fn other_names(&self, canonical: &[HubTensor]) -> BTreeMap<String, String> {
-        let sources = |tensor: &HubTensor| {
-            let (i, piece) = tensor.parts[0];
-            let mut pieces = self.plan.fills[i].pieces.iter();
-            pieces
-                .find(|(_, other)| *other == piece)
-                .map(|(name, _)| name.clone())
-        };
-        let pairs = canonical
-            .iter()
-            .filter_map(|t| Some((t.name.clone(), sources(t)?)));
-        pairs.filter(|(ours, theirs)| ours != theirs).collect()
     }
 
     /// Decides about tensors that are no parameters.

@@ -1,7 +1,7 @@
 //! What encoders have in common.
 
 use super::names::classes;
-use super::names::encoder::{AMPLIFY, BERT, ENCODON, ESM};
+use super::names::encoder::{AMPLIFY, BERT, ENCODON, ESM, PLAIN_ENCODON};
 use super::names::fused;
 use super::{amplify, bert, encodon, esm};
 use crate::checkpoint::mapping::Table;
@@ -19,7 +19,7 @@ impl Encoder {
             Encoder::Bert { .. } => "bert",
             Encoder::Esm { .. } => "esm2",
             Encoder::Amplify { .. } => "amplify",
-            Encoder::Encodon { .. } => "codonfm",
+            Encoder::Encodon { .. } | Encoder::PlainEncodon => "codonfm",
         }
     }
 }
@@ -34,18 +34,20 @@ impl EncoderSpec {
             (Encoder::Esm { .. }, _) => &classes::ESM,
             (Encoder::Amplify { .. }, _) => &AMPLIFY,
             (Encoder::Encodon { .. }, _) => &ENCODON,
+            (Encoder::PlainEncodon, _) => &PLAIN_ENCODON,
         }
     }
 
-    /// The names of its tensors in fused layers. A fused layer has its norm before the matrix that
-    /// reads it, which EnCodon's inner norms are not. No reference has fused layers and classes.
+    /// The names of its tensors in fused layers, where they are not those of the hub. No reference
+    /// has fused layers and classes.
     pub(super) fn fused_table(&self) -> Option<&'static Table> {
         match self.family {
             _ if self.head != Head::Masked => None,
             Encoder::Bert { .. } => Some(&fused::BERT),
             Encoder::Esm { .. } => Some(&fused::ESM),
             Encoder::Amplify { .. } => Some(&fused::AMPLIFY),
-            Encoder::Encodon { .. } => None,
+            Encoder::Encodon { .. } => Some(&fused::ENCODON),
+            Encoder::PlainEncodon => None,
         }
     }
 }
@@ -76,7 +78,8 @@ pub(super) fn graph(spec: &EncoderSpec, outputs: &Outputs) -> Graph {
             ..
         } => esm::graph(net, spec, token_dropout, embed_norm),
         Encoder::Amplify { .. } => amplify::graph(net, spec),
-        Encoder::Encodon { .. } => encodon::graph(net, spec),
+        Encoder::Encodon { .. } => encodon::graph(net, spec, true),
+        Encoder::PlainEncodon => encodon::graph(net, spec, false),
     }
 }
 

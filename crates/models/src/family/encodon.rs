@@ -1,5 +1,5 @@
-//! EnCodon (CodonFM): pre-norm blocks over codons with a second norm inside each branch, rotary
-//! positions, an untied head.
+//! EnCodon (CodonFM): pre-norm blocks over codons, rotary positions, an untied head; as published
+//! first, with a second norm inside each branch.
 
 use super::encoder::Parts;
 use crate::net::Net;
@@ -7,7 +7,7 @@ use crate::spec::EncoderSpec;
 use tenon_engine::table::{Activation, RopeStyle};
 use tenon_engine::{Graph, Init};
 
-pub(super) fn graph(mut net: Net<'_>, spec: &EncoderSpec) -> Graph {
+pub(super) fn graph(mut net: Net<'_>, spec: &EncoderSpec, inner_norms: bool) -> Graph {
     let eps = spec.norm_eps;
     let parts = Parts {
         spec,
@@ -24,16 +24,26 @@ pub(super) fn graph(mut net: Net<'_>, spec: &EncoderSpec) -> Graph {
         net.enter_block(layer);
         let y = net.layer_norm(x, "attn.norm", eps);
         let y = parts.attend(&mut net, y);
-        let y = net.layer_norm(y, "attn.inner_norm", eps);
+        let y = match inner_norms {
+            true => net.layer_norm(y, "attn.inner_norm", eps),
+            false => y,
+        };
         let y = parts.attention_out(&mut net, y);
         x = net.residual(x, y, "attn");
         let y = net.layer_norm(x, "mlp.norm", eps);
         let y = parts.widen(&mut net, y);
-        let y = net.layer_norm(y, "mlp.inner_norm", eps);
+        let y = match inner_norms {
+            true => net.layer_norm(y, "mlp.inner_norm", eps),
+            false => y,
+        };
         let y = parts.narrow(&mut net, y);
         x = net.residual(x, y, "mlp");
     }
     net.leave_blocks();
     net.hidden_state(spec.n_layers, x);
-    parts.head(net, x, table, Activation::GeluErf)
+    let of_head = match parts.activation() {
+        Activation::GeluTanh => Activation::GeluErf,
+        other => other,
+    };
+    parts.head(net, x, table, of_head)
 }

@@ -204,7 +204,8 @@ impl HubConfig {
             }
         }
         for (key, value) in &self.extra {
-            if self.naming == Naming::Hub && FUSED.contains(&key.as_str()) {
+            let of_layout = key == CLASSES || !self.spec.is_published_fused();
+            if self.naming == Naming::Hub && of_layout && FUSED.contains(&key.as_str()) {
                 continue;
             }
             // What the spec says wins: an extra key is no second way to state a size.
@@ -220,7 +221,7 @@ const FUSED: &[&str] = &[
     "add_pooling_layer",
     "attn_input_format",
     "attn_mask_type",
-    "auto_map",
+    CLASSES,
     "dtype_params",
     "encoder_activation",
     "fuse_qkv_params",
@@ -232,6 +233,9 @@ const FUSED: &[&str] = &[
     "use_quantized_model_init",
     "use_te_layers",
 ];
+
+/// The key that names classes in files beside the configuration.
+const CLASSES: &str = "auto_map";
 
 /// The `model_type` of ESM-2 with fused layers.
 const FUSED_ESM: &str = "nv_esm";
@@ -246,6 +250,10 @@ fn plain_name(model_type: &str) -> &str {
 /// What the configuration says of the layout; the tensors have the last word.
 fn naming(fields: &mut Fields, model_type: Option<&Value>) -> Naming {
     fields.only("qkv_weight_interleaved", &[json!(true)]);
+    if model_type.and_then(Value::as_str) == Some(encoder::PLAIN_ENCODON) {
+        // Fused layers are the only ones that it has.
+        return Naming::Hub;
+    }
     let padded_vocab = fields.size_opt("padded_vocab_size");
     let fused = fields.flag_or("fuse_qkv_params", false)
         || padded_vocab.is_some()

@@ -33,6 +33,7 @@ const READERS: &[(&str, Read)] = &[
     ("esm", esm),
     ("AMPLIFY", amplify),
     ("encodon", encodon),
+    (PLAIN_ENCODON, plain_encodon),
 ];
 
 const ACTIVATIONS: &[(&str, Activation)] = &[
@@ -41,6 +42,16 @@ const ACTIVATIONS: &[(&str, Activation)] = &[
     ("relu", Activation::Relu),
     ("silu", Activation::Silu),
 ];
+
+/// Transformer Engine computes GELU in the tanh form.
+const FUSED_ACTIVATIONS: &[(&str, Activation)] = &[
+    ("gelu", Activation::GeluNew),
+    ("relu", Activation::Relu),
+    ("silu", Activation::Silu),
+];
+
+/// The `model_type` of EnCodon's plain variant.
+pub(super) const PLAIN_ENCODON: &str = "codonfm";
 
 /// The reader of a `model_type`.
 pub(super) fn reader(model_type: &str) -> Option<Read> {
@@ -148,10 +159,23 @@ fn encodon(fields: &mut Fields) -> Spec {
     fields.only("hidden_act", &[json!("gelu")]);
     fields.only("tie_word_embeddings", &[json!(false), json!(true)]);
     let norm_eps = fields.number_or("layer_norm_eps", 1e-12);
-    let rope_theta = fields.number_or("rotary_theta", 1e4);
+    let rope_theta = fields.number_or("rotary_theta", 1e5);
     Spec::Encoder(EncoderSpec {
         max_positions: fields.size_or("max_position_embeddings", 2048),
         ..common(fields, Encoder::Encodon { rope_theta }, norm_eps, Some(3))
+    })
+}
+
+fn plain_encodon(fields: &mut Fields) -> Spec {
+    fields.only("tie_word_embeddings", &[json!(false), json!(true)]);
+    fields.only("fuse_qkv_params", &[json!(true)]);
+    fields.only("self_attn_mask_type", &[json!("padding")]);
+    fields.only("padded_vocab_size", &[Value::Null]);
+    let norm_eps = fields.number_or("layer_norm_eps", 1e-12);
+    Spec::Encoder(EncoderSpec {
+        max_positions: fields.size_or("max_position_embeddings", 2048),
+        activation: fields.choice_or("hidden_act", FUSED_ACTIVATIONS, Activation::GeluNew),
+        ..common(fields, Encoder::PlainEncodon, norm_eps, Some(3))
     })
 }
 
@@ -176,11 +200,19 @@ pub(super) fn write(spec: &EncoderSpec) -> Map<String, Value> {
         .collect()
 }
 
-fn own_keys(spec: &EncoderSpec) -> Vec<(&'static str, Value)> {
-    let activation = ACTIVATIONS
-        .iter()
+fn activation_name(spec: &EncoderSpec) -> Option<&'static str> {
+    let names = match spec.family {
+        Encoder::PlainEncodon => FUSED_ACTIVATIONS,
+        _ => ACTIVATIONS,
+    };
+    let mut names = names.iter();
+    names
         .find(|(_, other)| *other == spec.activation)
-        .map(|&(name, _)| name);
+        .map(|&(name, _)| name)
+}
+
+fn own_keys(spec: &EncoderSpec) -> Vec<(&'static str, Value)> {
+    let activation = activation_name(spec);
     let mut keys = match spec.family {
         Encoder::Bert { token_types } => vec![
             ("model_type", json!("bert")),
@@ -227,6 +259,13 @@ fn own_keys(spec: &EncoderSpec) -> Vec<(&'static str, Value)> {
             ("hidden_act", json!("gelu")),
             ("rotary_theta", json!(rope_theta)),
         ],
+        Encoder::PlainEncodon => vec![
+            ("model_type", json!(PLAIN_ENCODON)),
+            ("hidden_act", json!(activation)),
+            ("fuse_qkv_params", json!(true)),
+            ("qkv_weight_interleaved", json!(true)),
+            ("self_attn_mask_type", json!("padding")),
+        ],
     };
     if !matches!(spec.family, Encoder::Amplify { .. }) {
         keys.extend([
@@ -244,6 +283,7 @@ pub(super) fn fresh_extra(spec: &EncoderSpec) -> Map<String, Value> {
         Encoder::Esm { .. } => ("EsmForMaskedLM", BERT_RATES),
         Encoder::Amplify { .. } => ("AMPLIFY", &["dropout_prob"]),
         Encoder::Encodon { .. } => ("EnCodon", BERT_RATES),
+        Encoder::PlainEncodon => ("CodonFMForMaskedLM", BERT_RATES),
     };
     let rates = rates.iter().map(|key| ((*key).to_owned(), json!(0.0)));
     let class = [("architectures".to_owned(), json!([class]))];
@@ -253,3 +293,7 @@ pub(super) fn fresh_extra(spec: &EncoderSpec) -> Map<String, Value> {
 }
 
 const BERT_RATES: &[&str] = &["attention_probs_dropout_prob", "hidden_dropout_prob"];
+
+#[cfg(test)]
+#[path = "encoder/plain_tests.rs"]
+mod plain_tests;

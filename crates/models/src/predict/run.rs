@@ -24,6 +24,8 @@ pub struct Model<'a> {
     pub mapping: Mapping,
     /// What `{prefix}` stands for in them.
     pub prefix: &'a str,
+    /// Those that its file has in place of the ones that we write, by the latter.
+    pub names: Option<&'a BTreeMap<String, String>>,
 }
 
 impl<'a> Model<'a> {
@@ -35,6 +37,7 @@ impl<'a> Model<'a> {
             weights,
             mapping,
             prefix: mapping.table.prefixes[0],
+            names: None,
         }
     }
 
@@ -45,6 +48,7 @@ impl<'a> Model<'a> {
             weights: &folder.weights,
             mapping: folder.mapping(),
             prefix: folder.prefix,
+            names: Some(&folder.names),
         }
     }
 }
@@ -61,7 +65,7 @@ pub struct Options {
 /// A named tensor of a prediction.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Output {
-    /// `logits`, `hidden_states.N`, `loss` or `grad.<name in the hub's file>`.
+    /// `logits`, `hidden_states.N`, `loss` or `grad.<name in the file>`.
     pub name: String,
     /// Outermost dimension first.
     pub shape: Vec<usize>,
@@ -256,7 +260,8 @@ fn row_outputs(
     outputs
 }
 
-/// Gradients of the mean loss under the hub's names. The executor holds those of the sum.
+/// Gradients of the mean loss under the names of the model's file. The executor holds those of the
+/// sum.
 fn grads(
     model: Model<'_>,
     exec: &mut Executor,
@@ -284,8 +289,9 @@ fn grads(
             }
         }
         let mean = values.into_iter().map(|sum| sum / counted as f64);
+        let found = model.names.and_then(|names| names.get(&tensor.name));
         outputs.push(Output {
-            name: format!("grad.{}", tensor.name),
+            name: format!("grad.{}", found.unwrap_or(&tensor.name)),
             bytes: encode(dtype, mean),
             shape: tensor.shape,
         });

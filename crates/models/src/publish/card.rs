@@ -261,7 +261,7 @@ fn uses(facts: &CardFacts) -> String {
                  sequences, fine-tuning. What it predicts is no measurement, and sequences unlike \
                  those of its training may be scored badly."
             }
-            Encoder::Encodon { .. } => {
+            Encoder::Encodon { .. } | Encoder::PlainEncodon => {
                 "It is meant for research on coding sequences: scores of codons, features of \
                  sequences, fine-tuning. What it predicts is no measurement, and organisms that \
                  its training did not have may be scored badly."

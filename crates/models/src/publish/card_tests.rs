@@ -3,7 +3,7 @@ use crate::hub::{HubConfig, Naming};
 use crate::publish::code_of;
 
 /// A configuration of every family.
-const CONFIGS: [&str; 11] = [
+const CONFIGS: [&str; 12] = [
     r#"{"model_type": "custom_transformer", "vocab_size": 61, "max_seq_len": 14, "n_blocks": 2,
         "n_heads": 2, "d_model": 16, "d_ffn": 24}"#,
     r#"{"model_type": "gpt2", "vocab_size": 61, "n_positions": 14, "n_embd": 16, "n_layer": 2,
@@ -19,6 +19,7 @@ const CONFIGS: [&str; 11] = [
     r#"{"model_type": "esm", "position_embedding_type": "rotary", "mask_token_id": 32SIZES}"#,
     r#"{"model_type": "AMPLIFY"SIZES}"#,
     r#"{"model_type": "encodon"SIZES}"#,
+    r#"{"model_type": "codonfm"SIZES}"#,
 ];
 const BERTS: [&str; 2] = ["gelu", "relu"];
 const SIZES: &str = r#", "vocab_size": 61, "hidden_size": 32, "num_hidden_layers": 2,
@@ -27,7 +28,7 @@ const ENCODER_SIZES: &str = r#", "vocab_size": 61, "hidden_size": 32, "num_hidde
     "num_attention_heads": 4, "intermediate_size": 48"#;
 
 fn specs() -> Vec<Spec> {
-    let encoders = ["esm", "AMPLIFY", "encodon"];
+    let encoders = ["esm", "AMPLIFY", "encodon", "codonfm"];
     let configs = CONFIGS.iter().map(|text| {
         let encoder = encoders
             .iter()

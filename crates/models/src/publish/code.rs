@@ -8,13 +8,19 @@ use crate::spec::{Decoder, Encoder, Objective, Spec};
 
 const COMMON: &str = include_str!("python/common.py");
 const ENCODER: &str = include_str!("python/encoder.py");
+const CAUSAL: &str = include_str!("python/causal.py");
 const DECODER: &str = include_str!("python/decoder.py");
 const ESM2: &str = include_str!("python/esm2.py");
 const BERT: &str = include_str!("python/bert.py");
 const AMPLIFY_CONFIG: &str = include_str!("python/amplify_config.py");
 const AMPLIFY: &str = include_str!("python/amplify.py");
 const AMPLIFY_FUSED: &str = include_str!("python/amplify_fused.py");
+const CODON: &str = include_str!("python/codon.py");
+const ENCODON_CONFIG: &str = include_str!("python/encodon_config.py");
 const ENCODON: &str = include_str!("python/encodon.py");
+const ENCODON_FUSED: &str = include_str!("python/encodon_fused.py");
+const CODONFM: &str = include_str!("python/codonfm.py");
+const GPT2: &str = include_str!("python/gpt2.py");
 
 /// How the names of all modules begin.
 pub(crate) const MODULE_PREFIX: &str = "modeling_tenon_";
@@ -102,19 +108,24 @@ fn hub(spec: &Spec) -> Option<Pieces> {
     };
     match spec.family {
         Encoder::Amplify { .. } => Some(("Amplify", &[ENCODER, AMPLIFY_CONFIG, AMPLIFY])),
-        Encoder::Encodon { .. } => Some(("Encodon", &[ENCODER, ENCODON])),
+        Encoder::Encodon { .. } => Some(("Encodon", &[ENCODER, CODON, ENCODON_CONFIG, ENCODON])),
+        Encoder::PlainEncodon => Some(("Codonfm", &[ENCODER, CODON, CODONFM])),
         Encoder::Bert { .. } | Encoder::Esm { .. } => None,
     }
 }
 
 fn fused(spec: &Spec) -> Option<Pieces> {
     let pieces: Pieces = match spec {
-        Spec::Custom(_) | Spec::Gpt2(_) => return None,
+        Spec::Custom(_) => return None,
+        Spec::Gpt2(_) => ("Gpt2", &[CAUSAL, GPT2]),
         Spec::Encoder(spec) => match spec.family {
             Encoder::Bert { .. } => ("Bert", &[ENCODER, BERT]),
             Encoder::Esm { .. } => ("Esm2", &[ENCODER, ESM2]),
             Encoder::Amplify { .. } => ("Amplify", &[ENCODER, AMPLIFY_CONFIG, AMPLIFY_FUSED]),
-            Encoder::Encodon { .. } => return None,
+            Encoder::Encodon { .. } => {
+                ("Encodon", &[ENCODER, CODON, ENCODON_CONFIG, ENCODON_FUSED])
+            }
+            Encoder::PlainEncodon => return None,
         },
         Spec::Decoder(spec) => {
             let name = match spec.family {
@@ -124,7 +135,7 @@ fn fused(spec: &Spec) -> Option<Pieces> {
                 Decoder::Qwen3 => "Qwen3",
                 Decoder::Mixtral => "Mixtral",
             };
-            (name, &[DECODER])
+            (name, &[CAUSAL, DECODER])
         }
     };
     Some(pieces)

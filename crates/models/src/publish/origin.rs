@@ -121,7 +121,7 @@ pub(super) fn origins(spec: &Spec) -> Vec<&'static Origin> {
             Encoder::Bert { .. } => vec![&BERT],
             Encoder::Esm { .. } => vec![&ESM2],
             Encoder::Amplify { .. } => vec![&AMPLIFY],
-            Encoder::Encodon { .. } => vec![&ENCODON],
+            Encoder::Encodon { .. } | Encoder::PlainEncodon => vec![&ENCODON],
         },
         Spec::Decoder(spec) => match (spec.family, spec.rope) {
             (

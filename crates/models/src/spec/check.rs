@@ -1,8 +1,8 @@
 //! What is wrong with a spec, all of it at once.
 
 use super::{
-    CONTEXT_MAX, CustomSpec, DecoderSpec, EXPERTS_MAX, Encoder, EncoderSpec, Gpt2Spec, HEADS_MAX,
-    Head, LAYERS_MAX, RopeScaling, VOCAB_MAX, WIDTH_MAX,
+    Activation, CONTEXT_MAX, CustomSpec, DecoderSpec, EXPERTS_MAX, Encoder, EncoderSpec, Gpt2Spec,
+    HEADS_MAX, Head, LAYERS_MAX, RopeScaling, VOCAB_MAX, WIDTH_MAX,
 };
 
 #[derive(Default)]
@@ -112,7 +112,13 @@ impl Check {
             Encoder::Esm { token_dropout, .. } if token_dropout && spec.mask_id.is_none() => {
                 self.add("`token_dropout` needs `mask_id`".to_owned());
             }
-            Encoder::Esm { .. } | Encoder::Amplify { .. } | Encoder::Encodon { .. } => {}
+            Encoder::PlainEncodon if spec.activation == Activation::Gelu => {
+                self.add("`activation` is the exact GELU, which its fused layers lack".to_owned());
+            }
+            Encoder::Esm { .. }
+            | Encoder::Amplify { .. }
+            | Encoder::Encodon { .. }
+            | Encoder::PlainEncodon => {}
         }
     }
 

@@ -93,6 +93,10 @@ pub enum Encoder {
         /// Base of the rotary angles.
         rope_theta: f64,
     },
+    /// EnCodon without the norms inside its branches: plain pre-norm blocks, published in fused
+    /// layers. Its GELU is the tanh form within blocks, as Transformer Engine computes it, and the
+    /// exact one in the head; rotary angles have the base 10000.
+    PlainEncodon,
 }
 
 impl EncoderSpec {
@@ -105,7 +109,10 @@ impl EncoderSpec {
     pub fn token_types(&self) -> usize {
         match self.family {
             Encoder::Bert { token_types } => token_types,
-            Encoder::Esm { .. } | Encoder::Amplify { .. } | Encoder::Encodon { .. } => 0,
+            Encoder::Esm { .. }
+            | Encoder::Amplify { .. }
+            | Encoder::Encodon { .. }
+            | Encoder::PlainEncodon => 0,
         }
     }
 
@@ -114,7 +121,7 @@ impl EncoderSpec {
         match self.family {
             Encoder::Bert { .. } => None,
             Encoder::Esm { rope_theta, .. } | Encoder::Encodon { rope_theta } => Some(rope_theta),
-            Encoder::Amplify { .. } => Some(1e4),
+            Encoder::Amplify { .. } | Encoder::PlainEncodon => Some(1e4),
         }
     }
 }

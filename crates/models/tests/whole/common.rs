@@ -24,7 +24,7 @@ pub(crate) fn committed(name: &str) -> PathBuf {
 }
 
 /// The folders of `tests/goldens`, by family.
-pub(crate) const COMMITTED: [&str; 16] = [
+pub(crate) const COMMITTED: [&str; 17] = [
     "custom_small",
     "gpt2_small",
     "llama_small",
@@ -41,6 +41,7 @@ pub(crate) const COMMITTED: [&str; 16] = [
     "esm2_norm_small",
     "amplify_small",
     "codonfm_small",
+    "codonfm_plain_small",
 ];
 
 const SHARED: [&str; 12] = [

@@ -111,6 +111,85 @@ fn query_key_and_value_alternate_by_head() {
     assert!(beside.contains_key("esm.contact_head.regression.weight"));
 }
 
+fn values((_, _, bytes): &(Dtype, Vec<usize>, Vec<u8>)) -> Vec<f32> {
+    let numbers = bytes.as_chunks::<4>().0.iter();
+    numbers.map(|number| f32::from_le_bytes(*number)).collect()
+}
+
+/// Matrices `[in, out]` of the hub are `[out, in]` here, and rows alternate by head.
+#[test]
+fn gpt2_is_transposed_and_its_thirds_alternate_by_head() {
+    let source = crate::common::committed("gpt2_small").join("model");
+    let dir = tempfile::tempdir().unwrap();
+    run(&source, dir.path(), fused(Some(64)));
+    let (hub, fused) = (tensors(&source), tensors(dir.path()));
+    let (d, n_heads, head) = (16, 2, 8);
+    let theirs = values(&hub["transformer.h.1.attn.c_attn.weight"]);
+    let theirs_bias = values(&hub["transformer.h.1.attn.c_attn.bias"]);
+    let layer = "transformer.h.1.self_attention.layernorm_qkv";
+    let ours = values(&fused[&format!("{layer}.weight")]);
+    let ours_bias = values(&fused[&format!("{layer}.bias")]);
+    assert_eq!(fused[&format!("{layer}.weight")].1, [3 * d, d]);
+    for (part, h, j) in (0..3 * d).map(|i| (i / d, i % d / head, i % head)) {
+        let (column, row) = (part * d + h * head + j, (h * 3 + part) * head + j);
+        assert!(h < n_heads);
+        assert_eq!(ours_bias[row], theirs_bias[column]);
+        for i in 0..d {
+            assert_eq!(ours[row * d + i], theirs[i * 3 * d + column]);
+        }
+    }
+    let theirs = values(&hub["transformer.h.0.mlp.c_fc.weight"]);
+    let ours = values(&fused["transformer.h.0.layernorm_mlp.fc1_weight"]);
+    for (row, i) in (0..4 * d * d).map(|at| (at / d, at % d)) {
+        assert_eq!(ours[row * d + i], theirs[i * 4 * d + row]);
+    }
+    let table = &fused["transformer.wte.weight"];
+    assert_eq!(table.1, [64, d]);
+    assert!(table.2[61 * d * 4..].iter().all(|&byte| byte == 0));
+}
+
+/// The names of NVIDIA's conversion: the head's norm and matrix are one layer, and only its rows
+/// are padded.
+#[test]
+fn encodon_has_its_inner_norms_before_the_maps_that_end_a_branch() {
+    let source = crate::common::committed("codonfm_small").join("model");
+    let dir = tempfile::tempdir().unwrap();
+    run(&source, dir.path(), fused(Some(64)));
+    let (hub, fused) = (tensors(&source), tensors(dir.path()));
+    let (d, row, head) = (12, 12 * 4, 6);
+    for (theirs, ours) in [
+        (
+            "post_attn_layer_norm.weight",
+            "self_attention.proj.layer_norm_weight",
+        ),
+        ("post_attn_dense.bias", "self_attention.proj.bias"),
+        ("pre_ffn_layer_norm.bias", "mlp_fc1.layer_norm_bias"),
+        ("intermediate_dense.weight", "mlp_fc1.weight"),
+        ("post_ffn_layer_norm.weight", "mlp_fc2.layer_norm_weight"),
+        ("output_dense.weight", "mlp_fc2.weight"),
+    ] {
+        let (theirs, ours) = (format!("layers.1.{theirs}"), format!("layers.1.{ours}"));
+        assert_eq!(hub[&theirs], fused[&ours], "{ours}");
+    }
+    let (_, shape, qkv) = &fused["layers.0.self_attention.layernorm_qkv.weight"];
+    assert_eq!(shape, &[3 * d, d]);
+    for (part, name) in ["query", "key", "value"].into_iter().enumerate() {
+        let own = &hub[&format!("layers.0.attention.{name}.weight")].2;
+        for h in 0..2 {
+            let rows = (h * 3 + part) * head * row..(h * 3 + part + 1) * head * row;
+            assert_eq!(qkv[rows], own[h * head * row..(h + 1) * head * row]);
+        }
+    }
+    assert_eq!(hub["cls.2.weight"], fused["cls.2.layer_norm_weight"]);
+    let (_, shape, bytes) = &fused["cls.2.weight"];
+    assert_eq!(shape, &[64, d]);
+    assert_eq!(bytes[..20 * row], hub["cls.3.weight"].2);
+    assert!(bytes[20 * row..].iter().all(|&byte| byte == 0));
+    let bias = values(&fused["cls.2.bias"]);
+    assert!(bias[20..].iter().all(|&least| least == f32::MIN));
+    assert_eq!(fused["embeddings.word_embeddings.weight"].1, [20, d]);
+}
+
 #[test]
 fn halves_stay_halves_and_types_can_be_chosen() {
     let dir = tempfile::tempdir().unwrap();
@@ -138,12 +217,15 @@ fn halves_stay_halves_and_types_can_be_chosen() {
 #[test]
 fn a_family_without_fused_layers_says_so() {
     let dir = tempfile::tempdir().unwrap();
-    let source = crate::common::committed("gpt2_small").join("model");
+    let source = crate::common::committed("codonfm_plain_small").join("model");
+    let error = convert(&RealDisk, &source, dir.path(), &fused(None)).unwrap_err();
+    assert!(error.message().contains("fused layers are the hub's"));
+    let source = crate::common::committed("custom_small").join("model");
     let error = convert(&RealDisk, &source, dir.path(), &fused(None)).unwrap_err();
     assert!(
         error
             .message()
-            .contains("`gpt2` has no layout of fused layers"),
+            .contains("`custom` has no layout of fused layers"),
         "{error}"
     );
     let error = convert(&RealDisk, &source, &source, &hub()).unwrap_err();
@@ -189,6 +271,53 @@ fn what_is_found_in_the_wild_is_given_back() {
     let twice = dir.path().join("twice");
     run(&old, &twice, hub());
     assert_eq!(tensors(&twice), wild);
+}
+
+/// A folder with a golden's configuration and these tensors, fused, and back: every byte is there.
+fn there_and_back(golden: &str, wild: &Tensors, kept: usize) {
+    let dir = tempfile::tempdir().unwrap();
+    let [old, there, back] = ["old", "there", "back"].map(|name| dir.path().join(name));
+    let golden = crate::common::committed(golden).join("model");
+    fs::create_dir(&old).unwrap();
+    fs::copy(golden.join("config.json"), old.join("config.json")).unwrap();
+    write(&old, wild);
+    for padded in [None, Some(64)] {
+        let facts = run(&old, &there, fused(padded));
+        assert_eq!(facts.kept.len(), kept, "{:?}", facts.kept);
+        run(&there, &back, hub());
+        assert_eq!(&tensors(&back), wild);
+    }
+}
+
+/// The first GPT-2 has no prefix, the causal mask of every layer, and some copies have the tied
+/// head.
+#[test]
+fn an_old_gpt2_is_given_back() {
+    let golden = tensors(&crate::common::committed("gpt2_small").join("model"));
+    let bare = |(name, value): (&String, &_)| {
+        let name = name.strip_prefix("transformer.").expect("a prefix");
+        (name.to_owned(), Clone::clone(value))
+    };
+    let mut wild: Tensors = golden.iter().map(bare).collect();
+    wild.insert("lm_head.weight".to_owned(), wild["wte.weight"].clone());
+    for layer in 0..2 {
+        let mask = (Dtype::F32, vec![1, 1, 2, 2], vec![1; 16]);
+        wild.insert(format!("h.{layer}.attn.bias"), mask);
+    }
+    there_and_back("gpt2_small", &wild, 3);
+}
+
+/// What was trained has a prefix, and the frequencies of every layer.
+#[test]
+fn a_trained_encodon_is_given_back() {
+    let golden = tensors(&crate::common::committed("codonfm_small").join("model"));
+    let named = |(name, value): (&String, &_)| (format!("model.{name}"), Clone::clone(value));
+    let mut wild: Tensors = golden.iter().map(named).collect();
+    for layer in 0..2 {
+        let name = format!("model.layers.{layer}.attention.rotary_emb.inv_freq");
+        wild.insert(name, (Dtype::F32, vec![3], vec![63; 12]));
+    }
+    there_and_back("codonfm_small", &wild, 2);
 }
 
 fn write(folder: &Path, tensors: &Tensors) {

@@ -7,7 +7,8 @@ use std::path::Path;
 use tenon_base::Kind;
 use tenon_base::files::RealDisk;
 use tenon_engine::DType;
-use tenon_models::checkpoint::{Checkpoint, Dtype, Order, Slot, write};
+use tenon_models::checkpoint::{Checkpoint, Dtype, Order, Slot, TensorView, write};
+use tenon_models::folder;
 use tenon_models::predict::{Options, predict_files};
 use tenon_testkit::rel_err;
 
@@ -66,6 +67,79 @@ fn f32_agrees_to_its_precision() {
         let shown = path.display();
         assert!(error <= 3e-6, "{shown}: `{name}` misses by {error:.2e}");
     }
+}
+
+/// From a name that we write to another.
+type Rename = fn(&str) -> String;
+
+/// A checkpoint may have names that we read and do not write.
+#[test]
+fn gradients_have_the_names_of_the_file() {
+    let gamma = |name: &str| {
+        let name = name.replace("LayerNorm.weight", "LayerNorm.gamma");
+        name.replace("LayerNorm.bias", "LayerNorm.beta")
+    };
+    let bare = |name: &str| name.replace("transformer.", "");
+    let of_recipe = |name: &str| {
+        let name = name.replace("encoder.layers", "layers");
+        let name = name.replace("lm_head.dense", "cls.0");
+        format!(
+            "model.{}",
+            name.replace("lm_head.layer_norm_linear", "cls.2")
+        )
+    };
+    let renamed: [(&str, Rename); 3] = [
+        ("bert_small", gamma),
+        ("gpt2_small", bare),
+        ("codonfm_plain_small", of_recipe),
+    ];
+    for (name, rename) in renamed {
+        let mut golden = Golden::open(&committed(name));
+        let expected = golden.predict(DType::F64);
+        let dir = renamed_copy(&committed(name).join("model"), rename);
+        golden.folder = folder::load(&RealDisk, dir.path()).unwrap();
+        let found = golden.predict(DType::F64);
+        let file = Checkpoint::open(&RealDisk, dir.path()).unwrap();
+        let mut n_grads = 0;
+        for (ours, theirs) in found.outputs.iter().zip(&expected.outputs) {
+            assert_eq!(ours.bytes, theirs.bytes, "{name} {}", ours.name);
+            let Some(tensor) = ours.name.strip_prefix("grad.") else {
+                continue;
+            };
+            assert_eq!(file.tensor(tensor).unwrap().shape, ours.shape, "{tensor}");
+            n_grads += 1;
+        }
+        assert_eq!(n_grads, file.names().len(), "{name}");
+        let names = [&found, &expected].map(|done| done.outputs.iter().map(|o| o.name.clone()));
+        let [ours, theirs] = names.map(Iterator::collect::<Vec<String>>);
+        assert_ne!(ours, theirs);
+    }
+}
+
+/// The same model, its tensors under other names.
+fn renamed_copy(model: &Path, rename: Rename) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::copy(model.join("config.json"), dir.path().join("config.json")).unwrap();
+    let file = Checkpoint::open(&RealDisk, model).unwrap();
+    let tensors: BTreeMap<String, _> = file.tensors().map(|t| (rename(t.name), t)).collect();
+    let slot = |(name, tensor): (&String, &TensorView<'_>)| Slot {
+        name: name.clone(),
+        dtype: tensor.dtype,
+        shape: tensor.shape.to_vec(),
+    };
+    let slots: Vec<Slot> = tensors.iter().map(slot).collect();
+    let fill = &mut |slot: &Slot, file: &mut dyn Write| file.write_all(tensors[&slot.name].bytes);
+    let path = dir.path().join("model.safetensors");
+    write(
+        &RealDisk,
+        &path,
+        &slots,
+        Order::Given,
+        &BTreeMap::new(),
+        fill,
+    )
+    .unwrap();
+    dir
 }
 
 /// From file to file: the tensors that [`predict`] returns, in the type that was asked for.

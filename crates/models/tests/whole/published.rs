@@ -13,7 +13,12 @@ use tenon_testkit::shared_goldens;
 
 use crate::common::committed;
 
-const COMMITTED: [&str; 2] = ["gpt2_small", "llama_small"];
+const COMMITTED: [&str; 4] = [
+    "codonfm_plain_small",
+    "codonfm_small",
+    "gpt2_small",
+    "llama_small",
+];
 const LAYOUTS: [&str; 3] = ["hub", "fused", "fused_padded"];
 
 /// What the script asks for under a name.

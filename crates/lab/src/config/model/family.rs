@@ -255,7 +255,7 @@ impl Architecture {
                     Encoder::Esm { rope_theta, .. } | Encoder::Encodon { rope_theta } => {
                         section.float("rope_theta", rope_theta);
                     }
-                    Encoder::Bert { .. } | Encoder::Amplify { .. } => {}
+                    Encoder::Bert { .. } | Encoder::Amplify { .. } | Encoder::PlainEncodon => {}
                 }
                 section.bool("tie_embeddings", shape.tie_embeddings);
                 section.float("init_std", shape.init_std);

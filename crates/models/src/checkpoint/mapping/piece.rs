@@ -2,37 +2,58 @@
 
 use std::ops::Range;
 
-/// Which elements of a hub tensor are which of a parameter: `n` blocks of `len` elements, in the
-/// hub's tensor `stride` apart from `hub` on, in the parameter one after the other from `ours` on.
+/// Which elements of a hub tensor are which of a parameter: blocks of `len` elements, counted by
+/// four nested loops, in the parameter one after the other from `ours` on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Piece {
-    /// Blocks.
-    pub n: usize,
+    /// From the outermost loop to the innermost: how often, and how far apart in the hub's tensor.
+    pub loops: [(usize, usize); 4],
     /// Elements of a block.
     pub len: usize,
     /// The first block's place in the hub's tensor.
     pub hub: usize,
-    /// From block to block in the hub's tensor.
-    pub stride: usize,
     /// The first block's place in the parameter.
     pub ours: usize,
 }
+
+/// A loop that runs once.
+const ONCE: (usize, usize) = (1, 0);
 
 impl Piece {
     /// The same elements, at these places.
     pub(super) fn whole(len: usize, hub: usize, ours: usize) -> Piece {
         Piece {
-            n: 1,
+            loops: [ONCE; 4],
             len,
             hub,
-            stride: len,
             ours,
         }
     }
 
+    /// `n` blocks of a parameter's elements, `stride` apart in the hub's tensor from `hub` on.
+    pub(super) fn apart(n: usize, stride: usize, len: usize, hub: usize) -> Piece {
+        Piece {
+            loops: [ONCE, ONCE, ONCE, (n, stride)],
+            ..Piece::whole(len, hub, 0)
+        }
+    }
+
+    /// A parameter of which no two neighbours are neighbours in the hub's tensor.
+    pub(super) fn scattered(loops: [(usize, usize); 4]) -> Piece {
+        Piece {
+            loops,
+            ..Piece::whole(1, 0, 0)
+        }
+    }
+
+    /// How many blocks there are.
+    pub fn n(self) -> usize {
+        self.loops.iter().map(|(n, _)| n).product()
+    }
+
     /// The parameter's elements that it holds.
     pub fn range(self) -> Range<usize> {
-        self.ours..self.ours + self.n * self.len
+        self.ours..self.ours + self.n() * self.len
     }
 
     /// Where they lie in the parameter's bytes, of `width` each.
@@ -58,7 +79,13 @@ impl Piece {
 
     /// Pairs of places, in elements: in the hub's tensor and in the parameter.
     pub fn blocks(self) -> impl Iterator<Item = (usize, usize)> {
-        (0..self.n).map(move |i| (self.hub + i * self.stride, self.ours + i * self.len))
+        let [a, b, c, d] = self.loops;
+        let hubs = places(self.hub, a)
+            .flat_map(move |hub| places(hub, b))
+            .flat_map(move |hub| places(hub, c))
+            .flat_map(move |hub| places(hub, d));
+        hubs.enumerate()
+            .map(move |(i, hub)| (hub, self.ours + i * self.len))
     }
 
     /// Copies the hub's elements, of `width` bytes each, to their places in the parameter.
@@ -76,4 +103,9 @@ impl Piece {
             hub[to * width..][..len].copy_from_slice(&ours[from * width..][..len]);
         }
     }
+}
+
+/// Where each turn of a loop begins.
+fn places(start: usize, (n, stride): (usize, usize)) -> impl Iterator<Item = usize> {
+    (0..n).map(move |i| start + i * stride)
 }

@@ -129,6 +129,8 @@ impl Open<'_> {
             Layout::Grouped(groups) => {
                 grouped(&self.names[0], &shapes, groups.of(counts, &shapes))?
             }
+            Layout::Transposed => transposed(&self.names[0], shapes[0])?,
+            Layout::HeadsFirst => heads_first(&self.names[0], shapes[0], counts.heads)?,
             Layout::Same | Layout::Members => {
                 (shapes[0].to_vec(), vec![Piece::whole(len(shapes[0]), 0, 0)])
             }
@@ -183,16 +185,40 @@ fn grouped(name: &str, shapes: &[&[usize]], groups: Groups) -> Result<(Vec<usize
     let pieces = shapes.iter().map(|shape| {
         let block = len(shape) / n;
         hub += block;
-        Piece {
-            n,
-            len: block,
-            hub: hub - block,
-            stride,
-            ours: 0,
-        }
+        Piece::apart(n, stride, block, hub - block)
     });
     let pieces = pieces.collect();
     Ok((shape, pieces))
+}
+
+/// Rows as columns.
+fn transposed(name: &str, shape: &[usize]) -> Result<(Vec<usize>, Vec<Piece>)> {
+    let &[rows, columns] = shape else {
+        return Err(Error::data(format!("`{name}` is no matrix: {shape:?}")));
+    };
+    let piece = Piece::scattered([(1, 0), (1, 0), (rows, 1), (columns, rows)]);
+    Ok((vec![columns, rows], vec![piece]))
+}
+
+/// The last dimension in front, and in it for each head its query, key and value.
+fn heads_first(name: &str, shape: &[usize], heads: usize) -> Result<(Vec<usize>, Vec<Piece>)> {
+    let width = shape.last().copied().unwrap_or(0);
+    if heads == 0 || shape.len() > 2 || !width.is_multiple_of(3 * heads) {
+        return Err(Error::data(format!(
+            "`{name}` cannot hold query, key and value of {heads} heads in {shape:?}"
+        )));
+    }
+    // Of a bias there is one row, and nothing beside the last dimension.
+    let rows = if shape.len() == 2 { shape[0] } else { 1 };
+    let head = width / (3 * heads);
+    let piece = Piece::scattered([
+        (rows, 1),
+        (3, head * rows),
+        (heads, 3 * head * rows),
+        (head, rows),
+    ]);
+    let shape = shape.iter().rev().copied().collect();
+    Ok((shape, vec![piece]))
 }
 
 /// How many groups, and how many leading dimensions of the parameters count them.

@@ -4,9 +4,13 @@
 mod amplify;
 mod bert;
 mod decoder;
+mod encodon;
 mod esm;
+mod gpt2;
 
 pub(crate) use amplify::AMPLIFY;
 pub(crate) use bert::BERT;
 pub(crate) use decoder::{LLAMA, MIXTRAL};
+pub(crate) use encodon::ENCODON;
 pub(crate) use esm::ESM;
+pub(crate) use gpt2::GPT2;

@@ -15,7 +15,7 @@ fn stem(family: Encoder) -> Option<&'static str> {
     match family {
         Encoder::Bert { .. } => Some("Bert"),
         Encoder::Esm { .. } => Some("Esm"),
-        Encoder::Amplify { .. } | Encoder::Encodon { .. } => None,
+        Encoder::Amplify { .. } | Encoder::Encodon { .. } | Encoder::PlainEncodon => None,
     }
 }
 

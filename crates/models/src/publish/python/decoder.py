@@ -2,8 +2,6 @@
 
 import math
 
-from transformers import DynamicCache, GenerationMixin
-
 
 # Decoders in the manner of Llama on fused layers: RMS norms, rotary positions, grouped queries,
 # SwiGLU, and in place of one feed-forward layer a choice of experts.
@@ -64,18 +62,6 @@ def scaled_frequencies(config):
         return (1 - kept) * turn / factor + kept * turn
 
     return [mixed(turn) for turn in plain]
-
-
-def keys_seen(attention_mask, n_queries, n_keys, window):
-    """[B, 1, T, S]: the last `n_keys` tokens, of which the last `n_queries` ask."""
-    end = attention_mask.shape[1]
-    keys = torch.arange(end - n_keys, end, device=attention_mask.device)
-    queries = torch.arange(end - n_queries, end, device=attention_mask.device)[:, None]
-    seen = keys <= queries
-    if window is not None:
-        seen &= queries - keys < window
-    # Padding sees itself: a row without any key would be no number.
-    return seen & attention_mask[:, None, None, end - n_keys :].bool() | (keys == queries)
 
 
 class Attention(nn.Module):
@@ -182,12 +168,7 @@ class TenonDecoderModel(TenonModel):
         x = tokens_of(input_ids, inputs_embeds, self.embed_tokens)
         if use_cache and past_key_values is None:
             past_key_values = DynamicCache()
-        n_past = 0 if past_key_values is None else past_key_values.get_seq_length()
-        mask = whole_mask(attention_mask, x)
-        if mask.shape[1] < n_past + x.shape[1]:
-            mask = F.pad(mask, (n_past + x.shape[1] - mask.shape[1], 0), value=1)
-        if position_ids is None:
-            position_ids = n_past + torch.arange(x.shape[1], device=x.device)[None]
+        mask, position_ids = after_past(x, attention_mask, position_ids, past_key_values)
         table = angles(position_ids, scaled_frequencies(self.config))
         states, router_logits = [], []
         for block in self.layers:
@@ -246,12 +227,7 @@ class TenonDecoderForCausalLM(TenonModel, GenerationMixin):
         tied = config.tie_word_embeddings
         table = self.model.embed_tokens.weight if tied else self.lm_head.weight
         logits = F.linear(done.last_hidden_state[:, -logits_to_keep:], table)
-        loss, balance = None, None
-        if labels is not None:
-            shifted = labels[:, 1:].to(logits.device, torch.long)
-            loss = F.cross_entropy(
-                wide(logits[:, :-1]).flatten(0, 1), shifted.flatten(), ignore_index=IGNORED
-            )
+        loss, balance = next_token_loss(logits, labels), None
         if output_router_logits:
             n_tokens = done.last_hidden_state.shape[1]
             counted = None if attention_mask is None else attention_mask[:, -n_tokens:]

@@ -2,7 +2,9 @@
 //! not apply.
 
 use tenon_engine::ops::Attention;
+use tenon_models::checkpoint::mapping::{By, Layout};
 use tenon_models::hub::Naming;
+use tenon_models::spec::Spec;
 use tenon_models::weights::{decode, encode};
 
 use super::Subject;
@@ -42,13 +44,12 @@ pub(crate) fn qkv_rotated(subject: &mut Subject) -> usize {
 /// Query, key and value of a fused layer, which lie side by side for each group of heads, read as
 /// if all queries came first.
 pub(crate) fn heads_not_undone(subject: &mut Subject) -> usize {
-    let fused = Naming::Fused { padded_vocab: None };
     let attention = subject
         .graph
         .nodes
         .iter()
         .find_map(|node| op::<Attention>(node));
-    let (Ok(_), Some(attention)) = (subject.spec.mapping_of(fused), attention) else {
+    let Some(attention) = attention.filter(|_| has_fused_heads(&subject.spec)) else {
         return 0;
     };
     let groups = attention.dims.n_kv_heads;
@@ -64,6 +65,7 @@ pub(crate) fn heads_not_undone(subject: &mut Subject) -> usize {
     if groups < 2 {
         return 0;
     }
+    let n_packed = packed_heads_not_undone(subject, groups);
     for qkv in &found {
         let parts = qkv
             .iter()
@@ -82,7 +84,41 @@ pub(crate) fn heads_not_undone(subject: &mut Subject) -> usize {
             subject.weights.tensors[i].bytes = bytes.into();
         }
     }
-    found.len()
+    found.len() + n_packed
+}
+
+/// The same within each row of a packed projection.
+fn packed_heads_not_undone(subject: &mut Subject, heads: usize) -> usize {
+    let weights = &mut subject.weights;
+    let width = weights.dtype.bytes();
+    let tensors = weights.tensors.iter_mut();
+    let packed = tensors.filter(|tensor| tensor.name.contains("attn.qkv."));
+    packed
+        .map(|tensor| {
+            let row = tensor.shape.last().unwrap() * width;
+            let (part, head) = (row / 3, row / 3 / heads);
+            let rows = tensor.bytes.chunks_exact(row).flat_map(|row| {
+                (0..3 * heads).flat_map(move |i| &row[(i % 3) * part + (i / 3) * head..][..head])
+            });
+            let bytes: Vec<u8> = rows.copied().collect();
+            tensor.bytes = bytes.into();
+        })
+        .count()
+}
+
+/// Whether query, key and value of each head lie side by side in a layout of the model.
+pub(crate) fn has_fused_heads(spec: &Spec) -> bool {
+    let fused = spec.mapping_of(Naming::Fused { padded_vocab: None });
+    let layouts = [Some(spec.mapping()), fused.ok()];
+    let mut rules = layouts
+        .iter()
+        .flatten()
+        .flat_map(|mapping| mapping.table.rules.iter().copied().flatten());
+    let by_head = |layout| match layout {
+        Layout::Grouped(by) => matches!(by, By::Head | By::KvHead),
+        other => other == Layout::HeadsFirst,
+    };
+    rules.any(|rule| by_head(rule.layout))
 }
 
 pub(crate) fn no_biases_of_attention(subject: &mut Subject) -> usize {

@@ -6,13 +6,13 @@ use std::collections::BTreeSet;
 use tenon_engine::Graph;
 use tenon_engine::graph::{Param, Part};
 use tenon_engine::ops::{Attention, AttentionLayout};
-use tenon_models::hub::Naming;
 use tenon_models::spec::{Objective, RopeScaling, Spec};
 
 use super::mutants_of;
 use crate::common::{COMMITTED, Golden, committed};
 use crate::mistakes::Subject;
 use crate::mistakes::graphs::op;
+use crate::mistakes::weights::has_fused_heads;
 
 /// Parts, and the mutants of a golden that has them.
 const ASKED: &[(&str, &[&str])] = &[
@@ -199,11 +199,10 @@ impl Parts {
 
 /// Everything that is to be known of a model to say what could be wrong with it.
 fn parts(subject: &Subject) -> BTreeSet<String> {
-    let naming = Naming::Fused { padded_vocab: None };
     let mut parts = Parts::default();
     parts.nodes(&subject.graph);
     parts.inputs(&subject.graph);
-    parts.attention(&subject.graph, subject.spec.mapping_of(naming).is_ok());
+    parts.attention(&subject.graph, has_fused_heads(&subject.spec));
     parts.spec(&subject.spec);
     parts.0
 }

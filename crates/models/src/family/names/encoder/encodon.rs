@@ -108,6 +108,10 @@ pub(crate) const ENCODON: Table = Table {
             when: When::Always,
         },
         Drop {
+            hub: "{prefix}layers.{layer}.attention.rotary_emb.inv_freq",
+            when: When::Always,
+        },
+        Drop {
             hub: "{prefix}layers.{layer}.attention.rotary.inv_freq",
             when: When::Always,
         },

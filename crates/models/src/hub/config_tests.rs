@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::spec::{
     Activation, AttentionBias, CustomSpec, Decoder, DecoderSpec, Experts, Gpt2Spec, Rope,
-    RopeScaling, Window,
+    RopeScaling, Window, Yarn,
 };
 
 /// As `transformers` 4 writes it.
@@ -134,59 +134,6 @@ fn llama_head_dim_is_free_when_given() {
 }
 
 #[test]
-fn rope_scaling_is_read_in_both_spellings() {
-    let llama3 = r#"{"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0,
-        "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}"#;
-    let linear = r#"{"type": "linear", "factor": 2.0}"#;
-    for (text, expected) in [
-        (
-            llama3,
-            RopeScaling::Llama3 {
-                factor: 8.0,
-                low_freq_factor: 1.0,
-                high_freq_factor: 4.0,
-                original_max_positions: 8192,
-            },
-        ),
-        (linear, RopeScaling::Linear { factor: 2.0 }),
-    ] {
-        for key in ["rope_scaling", "rope_parameters"] {
-            let config = parse(&with(LLAMA_4, key, text)).unwrap();
-            let Spec::Decoder(spec) = &config.spec else {
-                panic!("a decoder")
-            };
-            assert_eq!(spec.rope.scaling, Some(expected));
-            assert_eq!(spec.rope.theta, 500_000.0);
-            assert_eq!(parse(&config.to_json()).unwrap().spec, config.spec);
-        }
-    }
-}
-
-#[test]
-fn rope_that_is_not_computed_is_refused() {
-    let scaled = r#"{"rope_type": "yarn", "factor": 8.0}"#;
-    let text = with(LLAMA_4, "rope_scaling", scaled);
-    rejects(
-        &text,
-        "`rope_scaling.rope_type` is `\"yarn\"`, supported: one of `default`, `linear`, `llama3`",
-    );
-    let incomplete = r#"{"rope_type": "llama3", "factor": 8.0}"#;
-    rejects(
-        &with(LLAMA_4, "rope_scaling", incomplete),
-        "key `rope_scaling.low_freq_factor` is missing",
-    );
-    let partial = r#"{"rope_type": "default", "partial_rotary_factor": 0.5}"#;
-    rejects(
-        &with(LLAMA_4, "rope_parameters", partial),
-        "`rope_parameters.partial_rotary_factor` is `0.5`",
-    );
-    rejects(
-        &with(LLAMA_4, "rope_parameters", "3"),
-        "`rope_parameters` is `3`, supported: an obj",
-    );
-}
-
-#[test]
 fn llama_spellings_that_disagree_are_refused() {
     let rope = r#"{"rope_theta": 10000.0, "rope_type": "default"}"#;
     rejects(
@@ -237,19 +184,9 @@ fn gpt2_inner_width_may_be_null_or_a_number() {
 fn gpt2_values_that_would_change_the_maths_are_refused() {
     for (key, value, message) in [
         (
-            "scale_attn_by_inverse_layer_idx",
-            "true",
-            "is `true`, supported: only `false`",
-        ),
-        (
-            "scale_attn_weights",
-            "false",
-            "is `false`, supported: only `true`",
-        ),
-        (
             "activation_function",
             r#""mish""#,
-            "is `\"mish\"`, supported: one of `gelu_new`,",
+            "is `\"mish\"`, supported: one of `gelu`,",
         ),
         (
             "add_cross_attention",
@@ -364,6 +301,62 @@ fn written_text_has_both_spellings() {
     assert!(map.keys().is_sorted());
 }
 
+#[test]
+fn gpt2_scales_its_scores_by_width_and_by_block() {
+    let scales = |text: &str| {
+        let config = parse(text).unwrap();
+        [0, 3].map(|layer| gpt2(&config).score_scale(layer))
+    };
+    assert_eq!(scales(GPT2_4), [0.125, 0.125]);
+    let by_layer = with(GPT2_4, "scale_attn_by_inverse_layer_idx", "true");
+    assert_eq!(scales(&by_layer), [0.125, 0.03125]);
+    assert_eq!(
+        scales(&with(&by_layer, "scale_attn_weights", "false")),
+        [1.0, 0.25]
+    );
+}
+
+/// What published files say besides: of heads, of tools that wrote them, of former versions.
+#[test]
+fn keys_of_published_files_without_meaning_are_kept() {
+    for (text, key, value) in [
+        (GPT2_4, "n_special", "0"),
+        (GPT2_4, "predict_special_tokens", "true"),
+        (GPT2_4, "_num_labels", "1"),
+        (GPT2_4, "output_past", "true"),
+        (LLAMA_4, "is_llama_config", "true"),
+        (LLAMA_4, "transformers.js_config", "{}"),
+        (LLAMA_4, "unsloth_version", r#""2024.9""#),
+        (LLAMA_4, "_flash_attn_2_enabled", "false"),
+    ] {
+        let config = parse(&with(text, key, value)).unwrap();
+        assert!(config.extra.contains_key(key), "{key}");
+    }
+    for key in ["rope_interleaved", "use_mrope"] {
+        assert_eq!(
+            parse(&with(LLAMA_4, key, "false")).unwrap(),
+            parse(LLAMA_4).unwrap()
+        );
+        let message = format!("`{key}` is `true`, supported: only `false`");
+        rejects(&with(LLAMA_4, key, "true"), &message);
+    }
+}
+
+/// Absent and null are two things where the reference's default is a number.
+#[test]
+fn mistral_without_a_number_of_keys_has_eight_and_with_null_as_many_as_queries() {
+    let text = with(LLAMA_4, "model_type", r#""mistral""#);
+    let text = without(&without(&text, "mlp_bias"), "num_key_value_heads");
+    let text = with(&with(&text, "num_attention_heads", "16"), "head_dim", "4");
+    assert_eq!(llama(&parse(&text).unwrap()).n_kv_heads, 8);
+    let text = with(&text, "num_key_value_heads", "null");
+    assert_eq!(llama(&parse(&text).unwrap()).n_kv_heads, 16);
+    rejects(
+        &with(&text, "attention_bias", "true"),
+        "`attention_bias` is `true`",
+    );
+}
+
 /// One of the decoders, with the choices that its configuration can say.
 fn any_decoder(
     family: usize,
@@ -404,7 +397,19 @@ fn any_decoder(
         norm_eps: eps,
         rope: Rope {
             theta,
-            scaling: flags[0].then_some(RopeScaling::Linear { factor: eps }),
+            scaling: match flags {
+                [true, true, _] => Some(RopeScaling::Linear { factor: eps }),
+                [true, false, true] => Some(RopeScaling::Dynamic { factor: eps }),
+                [true, false, false] => Some(RopeScaling::Yarn(Yarn {
+                    factor: eps,
+                    original_max_positions: a,
+                    beta_fast: theta,
+                    beta_slow: eps,
+                    attention_factor: (b > c).then_some(eps),
+                    truncate: d > e,
+                })),
+                [false, ..] => None,
+            },
         },
         tie_embeddings: flags[0],
         attention_bias: match family {
@@ -464,6 +469,8 @@ fn any_spec() -> impl Strategy<Value = Spec> {
                             Activation::Silu,
                         ][activation],
                         norm_eps: eps,
+                        scale_by_width: !flags[1],
+                        scale_by_layer: flags[2],
                         tie_embeddings: flags[0],
                         bos_id,
                         eos_ids,

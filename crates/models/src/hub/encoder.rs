@@ -5,6 +5,7 @@ mod head;
 
 use serde_json::{Map, Value, json};
 
+use super::activation;
 use super::decoder::ids;
 use super::fields::Fields;
 use crate::spec::{Activation, Encoder, EncoderSpec, Head, Spec};
@@ -14,10 +15,16 @@ use crate::spec::{Activation, Encoder, EncoderSpec, Head, Spec};
 pub(super) const TOLERATED: &[&str] = &[
     "attention_probs_dropout_prob",
     "classifier_dropout",
+    "directionality",
     "decoder_init_range",
     "dropout_prob",
     "gamma_init",
     "hidden_dropout_prob",
+    "pooler_fc_size",
+    "pooler_num_attention_heads",
+    "pooler_num_fc_layers",
+    "pooler_size_per_head",
+    "pooler_type",
     "unk_token_id",
     "use_return_dict",
     "vocab_list",
@@ -33,13 +40,6 @@ const READERS: &[(&str, Read)] = &[
     ("esm", esm),
     ("AMPLIFY", amplify),
     ("encodon", encodon),
-];
-
-const ACTIVATIONS: &[(&str, Activation)] = &[
-    ("gelu", Activation::Gelu),
-    ("gelu_new", Activation::GeluNew),
-    ("relu", Activation::Relu),
-    ("silu", Activation::Silu),
 ];
 
 /// The reader of a `model_type`.
@@ -81,7 +81,7 @@ fn bert(fields: &mut Fields) -> Spec {
     let norm_eps = fields.number_or("layer_norm_eps", 1e-12);
     Spec::Encoder(EncoderSpec {
         max_positions: fields.size_or("max_position_embeddings", 512),
-        activation: fields.choice_or("hidden_act", ACTIVATIONS, Activation::Gelu),
+        activation: fields.choice_or("hidden_act", activation::NAMES, Activation::Gelu),
         tie_embeddings: fields.flag_or("tie_word_embeddings", true),
         ..common(fields, Encoder::Bert { token_types }, norm_eps, Some(0))
     })
@@ -177,14 +177,10 @@ pub(super) fn write(spec: &EncoderSpec) -> Map<String, Value> {
 }
 
 fn own_keys(spec: &EncoderSpec) -> Vec<(&'static str, Value)> {
-    let activation = ACTIVATIONS
-        .iter()
-        .find(|(_, other)| *other == spec.activation)
-        .map(|&(name, _)| name);
     let mut keys = match spec.family {
         Encoder::Bert { token_types } => vec![
             ("model_type", json!("bert")),
-            ("hidden_act", json!(activation)),
+            ("hidden_act", json!(activation::name(spec.activation))),
             ("type_vocab_size", json!(token_types)),
             ("position_embedding_type", json!("absolute")),
             ("tie_word_embeddings", json!(spec.tie_embeddings)),

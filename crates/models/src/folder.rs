@@ -61,6 +61,8 @@ pub struct Folder {
     pub weights: Weights,
     /// What `{prefix}` stood for in the checkpoint's names.
     pub prefix: &'static str,
+    /// Names of its tensors that are not those that are written, by those.
+    pub own_names: BTreeMap<String, String>,
     /// Tensors that were left out under the family's allowed drops; to be reported.
     pub dropped: Vec<Extra>,
     /// What a file of PyTorch holds beside tensors; to be reported.
@@ -140,6 +142,7 @@ pub fn load(disk: &dyn Disk, path: &Path) -> Result<Folder> {
         weights,
         prefix: plan.prefix,
         dropped: extras(&checkpoint, &plan, mapping)?,
+        own_names: plan.own_names,
         skipped: checkpoint.skipped().map(str::to_owned).collect(),
         widened,
         tokenizer_files,

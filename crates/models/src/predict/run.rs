@@ -24,7 +24,12 @@ pub struct Model<'a> {
     pub mapping: Mapping,
     /// What `{prefix}` stands for in them.
     pub prefix: &'a str,
+    /// Names of its file that are others, by those of the mapping.
+    pub own_names: &'a BTreeMap<String, String>,
 }
+
+/// Those of a model without a file.
+static NO_NAMES: BTreeMap<String, String> = BTreeMap::new();
 
 impl<'a> Model<'a> {
     /// A model whose tensors have the names that we write.
@@ -35,6 +40,7 @@ impl<'a> Model<'a> {
             weights,
             mapping,
             prefix: mapping.table.prefixes[0],
+            own_names: &NO_NAMES,
         }
     }
 
@@ -45,6 +51,7 @@ impl<'a> Model<'a> {
             weights: &folder.weights,
             mapping: folder.mapping(),
             prefix: folder.prefix,
+            own_names: &folder.own_names,
         }
     }
 }
@@ -284,8 +291,9 @@ fn grads(
             }
         }
         let mean = values.into_iter().map(|sum| sum / counted as f64);
+        let name = model.own_names.get(&tensor.name).unwrap_or(&tensor.name);
         outputs.push(Output {
-            name: format!("grad.{}", tensor.name),
+            name: format!("grad.{name}"),
             bytes: encode(dtype, mean),
             shape: tensor.shape,
         });

@@ -6,6 +6,6 @@ mod encodon;
 mod esm;
 
 pub(crate) use amplify::AMPLIFY;
-pub(crate) use bert::BERT;
+pub(crate) use bert::{BERT, BERT_UNTIED};
 pub(crate) use encodon::ENCODON;
 pub(crate) use esm::ESM;

@@ -57,7 +57,7 @@ LLAMA3_ROPE = dict(
     original_max_position_embeddings=6,
 )
 LINEAR_ROPE = dict(rope_type="linear", rope_theta=100.0, factor=3.0)
-# Of three pairs one keeps its frequency and two are mixed; `attention_factor` follows from `factor`.
+# Of three pairs one keeps its frequency and two are mixed; the factor gives `attention_factor`.
 YARN_ROPE = dict(
     rope_type="yarn", rope_theta=100.0, factor=6.0, beta_fast=4.0, beta_slow=0.2,
     original_max_position_embeddings=64,
@@ -82,7 +82,7 @@ FAMILIES = {
     # Scores divided by the number of the block alone.
     "gpt2_scores": GPT2 | dict(
         vocab_size=12, n_positions=8, n_embd=8, n_head=2, n_inner=6, activation_function="relu",
-        scale_attn_weights=False, scale_attn_by_inverse_layer_idx=True, reorder_and_upcast_attn=False,
+        scale_attn_weights=False, scale_attn_by_inverse_layer_idx=True,
     ),
     "llama": LLAMA,
     "llama3_rope": DECODER | dict(model_type="llama", rope_parameters=LLAMA3_ROPE),

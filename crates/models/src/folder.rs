@@ -129,9 +129,8 @@ pub fn load(disk: &dyn Disk, path: &Path) -> Result<Folder> {
     let mapping = config.spec.mapping_of(naming).map_err(at)?;
     let plan = mapping.plan(&sources, &targets).map_err(at)?;
     let (weights, widened) = read_weights(&checkpoint, &plan, &targets).map_err(at)?;
-    let files = TOKENIZER_FILES.iter().map(|name| path.join(name));
     let mut tokenizer_files = Vec::new();
-    for file in files {
+    for file in TOKENIZER_FILES.iter().map(|name| path.join(name)) {
         if disk.exists(&file)? {
             tokenizer_files.push(file);
         }
@@ -287,15 +286,9 @@ pub fn save_from(
 
 /// Writes a model that was read as it was: under its names, with the tensors that were left out.
 pub fn save_back(disk: &dyn Disk, folder: &Path, read: &Folder) -> Result<()> {
+    let (config, extras) = (&read.config, &read.dropped);
     let source = &mut &read.weights;
-    save_all(
-        disk,
-        folder,
-        &read.config,
-        source,
-        read.prefix,
-        &read.dropped,
-    )
+    save_all(disk, folder, config, source, read.prefix, extras)
 }
 
 fn save_all(

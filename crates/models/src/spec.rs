@@ -238,6 +238,14 @@ impl Spec {
         }
     }
 
+    /// How many tokens the layers with a window see, where some have one.
+    pub fn window(&self) -> Option<usize> {
+        match self {
+            Spec::Decoder(spec) => (0..spec.n_layers).find_map(|layer| spec.window_of(layer)),
+            Spec::Custom(_) | Spec::Gpt2(_) | Spec::Encoder(_) => None,
+        }
+    }
+
     /// The longest sequence, in tokens.
     pub fn context_len(&self) -> usize {
         match self {

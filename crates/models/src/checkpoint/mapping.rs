@@ -14,11 +14,10 @@ pub use piece::Piece;
 use std::collections::{BTreeMap, BTreeSet};
 
 use tenon_base::Result;
-use tenon_base::suggest;
 
 use super::TensorView;
 use super::pattern::{matches, render};
-use misfit::Misfit;
+use misfit::{Misfit, unknown};
 use want::{Want, wanted};
 
 /// How a family's tensors are named in checkpoints and here.
@@ -362,28 +361,6 @@ impl Fill {
             target: target.name.clone(),
             pieces: Vec::new(),
         }
-    }
-}
-
-fn unknown(name: &str, wanted: &[Want], used: &BTreeSet<&str>) -> String {
-    if let Some(want) = wanted
-        .iter()
-        .find(|want| want.names.iter().any(|other| other == name))
-    {
-        let names = want
-            .names
-            .iter()
-            .filter(|other| used.contains(other.as_str()));
-        let first = names.map(String::as_str).next().unwrap_or_default();
-        return format!("{name} (the same parameter as {first})");
-    }
-    let open = wanted
-        .iter()
-        .flat_map(|want| &want.names)
-        .map(String::as_str);
-    match suggest::nearest(name, open.filter(|other| !used.contains(other))) {
-        Some(near) => format!("{name} (did you mean {near}?)"),
-        None => name.to_owned(),
     }
 }
 

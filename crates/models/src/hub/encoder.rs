@@ -88,9 +88,12 @@ fn bert(fields: &mut Fields) -> Spec {
 }
 
 fn esm(fields: &mut Fields) -> Spec {
-    if !fields.choice_or("position_embedding_type", &[("rotary", true)], false) {
-        fields
-            .problem("`position_embedding_type` must be `rotary`: absent, it means others".into());
+    let positions = "position_embedding_type";
+    match fields.look(positions) {
+        None => fields.problem(format!(
+            "`{positions}` is absent, which means `absolute`, supported: only `rotary`"
+        )),
+        Some(_) => fields.only(positions, &[json!("rotary")]),
     }
     fields.only("hidden_act", &[json!("gelu")]);
     fields.only("is_folding_model", &[json!(false), Value::Null]);

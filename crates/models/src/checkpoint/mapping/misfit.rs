@@ -1,6 +1,11 @@
 //! What does not fit, all of it at once.
 
+use std::collections::BTreeSet;
+
+use tenon_base::suggest;
 use tenon_base::{Error, Result};
+
+use super::want::Want;
 
 #[derive(Default)]
 pub(super) struct Misfit {
@@ -40,5 +45,28 @@ impl Misfit {
             }
         }
         Err(Error::data(message))
+    }
+}
+
+/// What to say of a tensor without a rule: which parameter it repeats, or which it may be.
+pub(super) fn unknown(name: &str, wanted: &[Want], used: &BTreeSet<&str>) -> String {
+    if let Some(want) = wanted
+        .iter()
+        .find(|want| want.names.iter().any(|other| other == name))
+    {
+        let names = want
+            .names
+            .iter()
+            .filter(|other| used.contains(other.as_str()));
+        let first = names.map(String::as_str).next().unwrap_or_default();
+        return format!("{name} (the same parameter as {first})");
+    }
+    let open = wanted
+        .iter()
+        .flat_map(|want| &want.names)
+        .map(String::as_str);
+    match suggest::nearest(name, open.filter(|other| !used.contains(other))) {
+        Some(near) => format!("{name} (did you mean {near}?)"),
+        None => name.to_owned(),
     }
 }

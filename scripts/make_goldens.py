@@ -57,6 +57,11 @@ LLAMA3_ROPE = dict(
     original_max_position_embeddings=6,
 )
 LINEAR_ROPE = dict(rope_type="linear", rope_theta=100.0, factor=3.0)
+# Of three pairs one keeps its frequency and two are mixed; the factor gives `attention_factor`.
+YARN_ROPE = dict(
+    rope_type="yarn", rope_theta=100.0, factor=6.0, beta_fast=4.0, beta_slow=0.2,
+    original_max_position_embeddings=64,
+)
 PLAIN_ROPE = dict(rope_type="default", rope_theta=300.0)
 MIXTRAL = DECODER | dict(
     model_type="mixtral", rope_parameters=PLAIN_ROPE, intermediate_size=6, num_local_experts=3,
@@ -74,9 +79,17 @@ ESM = SIZES | dict(
 FAMILIES = {
     "custom": CUSTOM,
     "gpt2": GPT2,
+    # Scores divided by the number of the block alone.
+    "gpt2_scores": GPT2 | dict(
+        vocab_size=12, n_positions=8, n_embd=8, n_head=2, n_inner=6, activation_function="relu",
+        scale_attn_weights=False, scale_attn_by_inverse_layer_idx=True,
+    ),
     "llama": LLAMA,
     "llama3_rope": DECODER | dict(model_type="llama", rope_parameters=LLAMA3_ROPE),
     "linear_rope": DECODER | dict(model_type="llama", rope_parameters=LINEAR_ROPE),
+    "yarn_rope": DECODER | dict(
+        model_type="qwen2", rope_parameters=YARN_ROPE, num_hidden_layers=1,
+    ),
     "mistral": DECODER | dict(
         model_type="mistral", rope_parameters=PLAIN_ROPE, sliding_window=3,
     ),

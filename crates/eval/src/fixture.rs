@@ -30,6 +30,8 @@ pub(crate) fn models(vocab_size: usize) -> Vec<(Spec, Weights)> {
         d_ffn: 40,
         activation: Activation::GeluNew,
         norm_eps: 1e-5,
+        scale_by_width: true,
+        scale_by_layer: false,
         tie_embeddings: true,
         bos_id: None,
         eos_ids: Vec::new(),

@@ -62,8 +62,8 @@ pub struct Folder {
     pub weights: Weights,
     /// What `{prefix}` stood for in the checkpoint's names.
     pub prefix: &'static str,
-    /// Names in the checkpoint that are not those that we write, by those.
-    pub names: BTreeMap<String, String>,
+    /// Names of its tensors that are not those that are written, by those.
+    pub own_names: BTreeMap<String, String>,
     /// Tensors that were left out under the family's allowed drops; to be reported.
     pub dropped: Vec<Extra>,
     /// What a file of PyTorch holds beside tensors; to be reported.
@@ -107,11 +107,9 @@ pub fn load(disk: &dyn Disk, path: &Path) -> Result<Folder> {
     let config = HubConfig { naming, ..config };
     let mapping = config.spec.mapping_of(naming).map_err(at)?;
     let plan = mapping.plan(&sources, &targets).map_err(at)?;
-    let names = plan.other_names(&mapping.hub_tensors(&targets, plan.prefix)?);
     let (weights, widened) = read_weights(&checkpoint, &plan, &targets).map_err(at)?;
-    let files = TOKENIZER_FILES.iter().map(|name| path.join(name));
     let mut tokenizer_files = Vec::new();
-    for file in files {
+    for file in TOKENIZER_FILES.iter().map(|name| path.join(name)) {
         if disk.exists(&file)? {
             tokenizer_files.push(file);
         }
@@ -121,8 +119,8 @@ pub fn load(disk: &dyn Disk, path: &Path) -> Result<Folder> {
         config,
         weights,
         prefix: plan.prefix,
-        names,
         dropped: extras(&checkpoint, &plan, mapping)?,
+        own_names: plan.own_names,
         skipped: checkpoint.skipped().map(str::to_owned).collect(),
         widened,
         tokenizer_files,
@@ -267,15 +265,9 @@ pub fn save_from(
 
 /// Writes a model that was read as it was: under its names, with the tensors that were left out.
 pub fn save_back(disk: &dyn Disk, folder: &Path, read: &Folder) -> Result<()> {
+    let (config, extras) = (&read.config, &read.dropped);
     let source = &mut &read.weights;
-    save_all(
-        disk,
-        folder,
-        &read.config,
-        source,
-        read.prefix,
-        &read.dropped,
-    )
+    save_all(disk, folder, config, source, read.prefix, extras)
 }
 
 fn save_all(

@@ -42,6 +42,8 @@ fn gpt2(d_model: usize, n_layers: usize, n_heads: usize) -> Spec {
         d_ffn: 4 * d_model,
         activation: Activation::GeluNew,
         norm_eps: 1e-5,
+        scale_by_width: true,
+        scale_by_layer: false,
         tie_embeddings: true,
         bos_id: Some(50_256),
         eos_ids: vec![50_256],

@@ -3,8 +3,10 @@
 mod check;
 mod decoder;
 mod encoder;
+mod rope;
 
-pub use decoder::{AttentionBias, Decoder, DecoderSpec, Experts, Rope, RopeScaling, Window};
+pub use decoder::{AttentionBias, Decoder, DecoderSpec, Experts, Window};
+pub use rope::{Rope, RopeScaling, Yarn};
 
 pub use encoder::{Encoder, EncoderSpec, Head};
 
@@ -105,6 +107,10 @@ pub struct Gpt2Spec {
     pub activation: Activation,
     /// Added to the variance in layer norms.
     pub norm_eps: f64,
+    /// Whether scores are multiplied by `1/√head_dim`.
+    pub scale_by_width: bool,
+    /// Whether scores of block `i`, counted from 0, are divided by `i + 1`.
+    pub scale_by_layer: bool,
     /// Whether the head is the token embedding.
     pub tie_embeddings: bool,
     /// Begin-of-text id.
@@ -113,6 +119,21 @@ pub struct Gpt2Spec {
     pub eos_ids: Vec<u32>,
     /// Standard deviation of fresh weights.
     pub initializer_range: f64,
+}
+
+impl Gpt2Spec {
+    /// What the scores of a block are multiplied by.
+    pub fn score_scale(&self, layer: usize) -> f64 {
+        let head_dim = self.d_model.checked_div(self.n_heads).unwrap_or(1);
+        let by_width = match self.scale_by_width {
+            true => (head_dim as f64).recip().sqrt(),
+            false => 1.0,
+        };
+        match self.scale_by_layer {
+            true => by_width / (layer + 1) as f64,
+            false => by_width,
+        }
+    }
 }
 
 impl Spec {
@@ -214,6 +235,14 @@ impl Spec {
         match self {
             Spec::Encoder(spec) => spec.token_types(),
             Spec::Custom(_) | Spec::Gpt2(_) | Spec::Decoder(_) => 0,
+        }
+    }
+
+    /// How many tokens the layers with a window see, where some have one.
+    pub fn window(&self) -> Option<usize> {
+        match self {
+            Spec::Decoder(spec) => (0..spec.n_layers).find_map(|layer| spec.window_of(layer)),
+            Spec::Custom(_) | Spec::Gpt2(_) | Spec::Encoder(_) => None,
         }
     }
 

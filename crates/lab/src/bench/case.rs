@@ -115,6 +115,8 @@ fn gpt2([vocab_size, d_model, n_layers, n_heads, d_ffn, n_positions]: [usize; 6]
         d_ffn,
         activation: Activation::GeluNew,
         norm_eps: 1e-5,
+        scale_by_width: true,
+        scale_by_layer: false,
         tie_embeddings: false,
         bos_id: None,
         eos_ids: Vec::new(),

@@ -5,7 +5,6 @@
 //! lists of what is missing, unknown or of the wrong shape. [`Mapping::hub_tensors`] is the way
 //! back.
 
-mod found;
 mod misfit;
 mod piece;
 mod want;
@@ -187,6 +186,8 @@ pub struct Plan {
     pub fills: Vec<Fill>,
     /// Tensors left out under the table's drops, in checkpoint order; to be reported.
     pub dropped: Vec<String>,
+    /// Names in the checkpoint that are not those that are written, by those.
+    pub own_names: BTreeMap<String, String>,
 }
 
 /// A tensor to write into a checkpoint.
@@ -231,6 +232,7 @@ impl Mapping {
         let mut misfit = Misfit::default();
         let mut used = BTreeSet::new();
         let mut fills: Vec<Fill> = targets.iter().map(Fill::of).collect();
+        let mut own_names = BTreeMap::new();
         for want in &wanted {
             let mut found = want
                 .names
@@ -247,6 +249,9 @@ impl Mapping {
                 ));
             }
             used.insert(source.name);
+            if source.name != want.names[0] {
+                own_names.insert(want.names[0].clone(), source.name.to_owned());
+            }
             for &(i, piece) in &want.parts {
                 fills[i].pieces.push((source.name.to_owned(), piece));
             }
@@ -264,6 +269,7 @@ impl Mapping {
             prefix,
             fills,
             dropped,
+            own_names,
         })
     }
 

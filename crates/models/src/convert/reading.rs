@@ -92,9 +92,7 @@ impl Reading {
             (false, _) => mapping.table.prefixes[0],
         };
         let mut tensors = Vec::new();
-        let from = self.config.spec.mapping_of(self.config.naming)?;
-        let canonical = from.hub_tensors(&self.targets, self.plan.prefix)?;
-        let mut names = self.plan.other_names(&canonical);
+        let names = &self.plan.own_names;
         for tensor in mapping.hub_tensors(&self.targets, prefix)? {
             let found = tensor
                 .parts
@@ -122,11 +120,10 @@ impl Reading {
             metadata: BTreeMap::new(),
         };
         if written.apart {
-            names = names
-                .into_iter()
-                .map(|(key, name)| (format!("{NAME_KEY}{key}"), name))
+            let names = names.iter();
+            written.metadata = names
+                .map(|(key, name)| (format!("{NAME_KEY}{key}"), name.clone()))
                 .collect();
-            written.metadata = names;
             written
                 .metadata
                 .insert(PREFIX_KEY.to_owned(), self.plan.prefix.to_owned());
@@ -186,12 +183,13 @@ impl Reading {
             .iter()
             .map(|(slot, hub_only)| (slot.name.as_str(), *hub_only))
             .collect();
+        let fill_kept = &mut |slot: &Slot, file: &mut dyn Write| {
+            let tensor = self.kept_tensor(&slot.name, kept[slot.name.as_str()]);
+            file.write_all(tensor.map_err(io::Error::other)?.bytes)
+        };
         let fill = &mut |slot: &Slot, file: &mut dyn Write| match parameters.get(&*slot.name) {
             Some(tensor) => self.write_tensor(tensor, slot.dtype, file),
-            None => {
-                let tensor = self.kept_tensor(&slot.name, kept[slot.name.as_str()]);
-                file.write_all(tensor.map_err(io::Error::other)?.bytes)
-            }
+            None => fill_kept(slot, file),
         };
         let own = || written.tensors.iter().map(|(slot, _)| slot.clone());
         let others = || written.kept.iter().map(|(slot, _)| slot.clone());
@@ -204,7 +202,9 @@ impl Reading {
         let beside = target.join(HUB_ONLY_FILE);
         if written.apart && !written.kept.is_empty() {
             let slots: Vec<Slot> = others().collect();
-            checkpoint::write(disk, &beside, &slots, Order::Sorted, &BTreeMap::new(), fill)?;
+            // A parameter of the other file may have the same name.
+            let none = BTreeMap::new();
+            checkpoint::write(disk, &beside, &slots, Order::Sorted, &none, fill_kept)?;
         } else if disk.exists(&beside)? {
             // It belonged to other weights.
             disk.remove_file(&beside)?;

@@ -115,7 +115,7 @@ fn attention(net: &mut Net<'_>, spec: &DecoderSpec, layer: usize, y: ValueId) ->
         n_heads,
         n_kv_heads,
         head_dim,
-        scale: (head_dim as f64).recip().sqrt(),
+        scale: (head_dim as f64).recip().sqrt() * spec.rope.score_factor(),
         causal: true,
         window: spec.window_of(layer),
     };

@@ -1,7 +1,7 @@
 //! What encoders have in common.
 
 use super::names::classes;
-use super::names::encoder::{AMPLIFY, BERT, ENCODON, ESM, PLAIN_ENCODON};
+use super::names::encoder::{AMPLIFY, BERT, BERT_UNTIED, ENCODON, ESM, PLAIN_ENCODON};
 use super::names::fused;
 use super::{amplify, bert, encodon, esm};
 use crate::checkpoint::mapping::Table;
@@ -28,7 +28,8 @@ impl EncoderSpec {
     /// The names of its tensors.
     pub(super) fn table(&self) -> &'static Table {
         match (self.family, self.head) {
-            (Encoder::Bert { .. }, Head::Masked) => &BERT,
+            (Encoder::Bert { .. }, Head::Masked) if self.tie_embeddings => &BERT,
+            (Encoder::Bert { .. }, Head::Masked) => &BERT_UNTIED,
             (Encoder::Bert { .. }, _) => &classes::BERT,
             (Encoder::Esm { .. }, Head::Masked) => &ESM,
             (Encoder::Esm { .. }, _) => &classes::ESM,

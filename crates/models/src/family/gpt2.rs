@@ -39,12 +39,11 @@ pub(super) fn graph(spec: &Gpt2Spec, outputs: &Outputs) -> Graph {
     let x = net.add_positions(x, positions);
     let mut x = net.dropout(x, "embed.dropout");
     let head_dim = d / n_heads;
-    let scale = (head_dim as f64).recip().sqrt();
-    let dims = AttentionDims {
+    let dims = |layer| AttentionDims {
         n_heads,
         n_kv_heads: n_heads,
         head_dim,
-        scale,
+        scale: spec.score_scale(layer),
         causal: true,
         window: None,
     };
@@ -70,7 +69,7 @@ pub(super) fn graph(spec: &Gpt2Spec, outputs: &Outputs) -> Graph {
             right,
             true,
         );
-        let y = net.attention(&[qkv], dims);
+        let y = net.attention(&[qkv], dims(layer));
         let w = Weight {
             name: "attn.out",
             part: Part::AttentionOut,

@@ -1,10 +1,11 @@
-use proptest::prelude::*;
-
 use super::*;
 use crate::spec::{
-    Activation, AttentionBias, CustomSpec, Decoder, DecoderSpec, Experts, Gpt2Spec, Rope,
-    RopeScaling, Window,
+    Activation, AttentionBias, CustomSpec, Decoder, DecoderSpec, Gpt2Spec, Rope, RopeScaling,
+    Window,
 };
+
+#[path = "config_properties.rs"]
+mod properties;
 
 /// As `transformers` 4 writes it.
 const LLAMA_4: &str = r#"{
@@ -134,59 +135,6 @@ fn llama_head_dim_is_free_when_given() {
 }
 
 #[test]
-fn rope_scaling_is_read_in_both_spellings() {
-    let llama3 = r#"{"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0,
-        "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}"#;
-    let linear = r#"{"type": "linear", "factor": 2.0}"#;
-    for (text, expected) in [
-        (
-            llama3,
-            RopeScaling::Llama3 {
-                factor: 8.0,
-                low_freq_factor: 1.0,
-                high_freq_factor: 4.0,
-                original_max_positions: 8192,
-            },
-        ),
-        (linear, RopeScaling::Linear { factor: 2.0 }),
-    ] {
-        for key in ["rope_scaling", "rope_parameters"] {
-            let config = parse(&with(LLAMA_4, key, text)).unwrap();
-            let Spec::Decoder(spec) = &config.spec else {
-                panic!("a decoder")
-            };
-            assert_eq!(spec.rope.scaling, Some(expected));
-            assert_eq!(spec.rope.theta, 500_000.0);
-            assert_eq!(parse(&config.to_json()).unwrap().spec, config.spec);
-        }
-    }
-}
-
-#[test]
-fn rope_that_is_not_computed_is_refused() {
-    let scaled = r#"{"rope_type": "yarn", "factor": 8.0}"#;
-    let text = with(LLAMA_4, "rope_scaling", scaled);
-    rejects(
-        &text,
-        "`rope_scaling.rope_type` is `\"yarn\"`, supported: one of `default`, `linear`, `llama3`",
-    );
-    let incomplete = r#"{"rope_type": "llama3", "factor": 8.0}"#;
-    rejects(
-        &with(LLAMA_4, "rope_scaling", incomplete),
-        "key `rope_scaling.low_freq_factor` is missing",
-    );
-    let partial = r#"{"rope_type": "default", "partial_rotary_factor": 0.5}"#;
-    rejects(
-        &with(LLAMA_4, "rope_parameters", partial),
-        "`rope_parameters.partial_rotary_factor` is `0.5`",
-    );
-    rejects(
-        &with(LLAMA_4, "rope_parameters", "3"),
-        "`rope_parameters` is `3`, supported: an obj",
-    );
-}
-
-#[test]
 fn llama_spellings_that_disagree_are_refused() {
     let rope = r#"{"rope_theta": 10000.0, "rope_type": "default"}"#;
     rejects(
@@ -237,19 +185,9 @@ fn gpt2_inner_width_may_be_null_or_a_number() {
 fn gpt2_values_that_would_change_the_maths_are_refused() {
     for (key, value, message) in [
         (
-            "scale_attn_by_inverse_layer_idx",
-            "true",
-            "is `true`, supported: only `false`",
-        ),
-        (
-            "scale_attn_weights",
-            "false",
-            "is `false`, supported: only `true`",
-        ),
-        (
             "activation_function",
             r#""mish""#,
-            "is `\"mish\"`, supported: one of `gelu_new`,",
+            "is `\"mish\"`, supported: one of `gelu`,",
         ),
         (
             "add_cross_attention",
@@ -364,158 +302,58 @@ fn written_text_has_both_spellings() {
     assert!(map.keys().is_sorted());
 }
 
-/// One of the decoders, with the choices that its configuration can say.
-fn any_decoder(
-    family: usize,
-    [a, b, c, d, e, f]: [usize; 6],
-    eps: f64,
-    theta: f64,
-    flags: [bool; 3],
-    (bos_id, eos_ids): (Option<u32>, Vec<u32>),
-) -> Spec {
-    let family = [
-        Decoder::Llama,
-        Decoder::Mistral,
-        Decoder::Qwen2,
-        Decoder::Qwen3,
-        Decoder::Mixtral,
-    ][family - 2];
-    let qwen = matches!(family, Decoder::Qwen2 | Decoder::Qwen3);
-    let window = Window {
-        len: a,
-        first_layer: if qwen { b } else { 0 },
+#[test]
+fn gpt2_scales_its_scores_by_width_and_by_block() {
+    let scales = |text: &str| {
+        let config = parse(text).unwrap();
+        [0, 3].map(|layer| gpt2(&config).score_scale(layer))
     };
-    let experts = Experts {
-        count: d,
-        per_token: 1,
-        balance: eps,
-        balanced: flags[2],
-    };
-    Spec::Decoder(DecoderSpec {
-        family,
-        vocab_size: a,
-        max_positions: b,
-        d_model: e,
-        n_layers: c,
-        n_heads: d * 2,
-        n_kv_heads: d,
-        head_dim: f * 2,
-        d_ffn: b,
-        norm_eps: eps,
-        rope: Rope {
-            theta,
-            scaling: flags[0].then_some(RopeScaling::Linear { factor: eps }),
-        },
-        tie_embeddings: flags[0],
-        attention_bias: match family {
-            Decoder::Qwen2 => AttentionBias::QueryKeyValue,
-            Decoder::Llama | Decoder::Qwen3 if flags[1] => AttentionBias::All,
-            _ => AttentionBias::None,
-        },
-        mlp_bias: flags[2] && family == Decoder::Llama,
-        head_norms: family == Decoder::Qwen3,
-        window: (flags[1] && family != Decoder::Llama).then_some(window),
-        experts: (family == Decoder::Mixtral).then_some(experts),
-        bos_id,
-        eos_ids,
-        initializer_range: eps,
-    })
-}
-
-fn any_spec() -> impl Strategy<Value = Spec> {
-    let size = 1usize..200;
-    let sizes = prop::array::uniform6(size);
-    let eps = prop_oneof![Just(1e-5), Just(1e-6), 1e-12f64..1e-2];
-    let ids = (
-        prop::option::of(any::<u32>()),
-        prop::collection::vec(any::<u32>(), 0..3),
+    assert_eq!(scales(GPT2_4), [0.125, 0.125]);
+    let by_layer = with(GPT2_4, "scale_attn_by_inverse_layer_idx", "true");
+    assert_eq!(scales(&by_layer), [0.125, 0.03125]);
+    assert_eq!(
+        scales(&with(&by_layer, "scale_attn_weights", "false")),
+        [1.0, 0.25]
     );
-    (
-        0usize..7,
-        sizes,
-        eps,
-        ids,
-        any::<[bool; 3]>(),
-        1e-3f64..1e7,
-        0usize..4,
-    )
-        .prop_map(
-            |(family, [a, b, c, d, e, f], eps, (bos_id, eos_ids), flags, theta, activation)| {
-                match family {
-                    0 => Spec::Custom(CustomSpec {
-                        vocab_size: a,
-                        max_seq_len: b,
-                        n_blocks: c,
-                        n_heads: d,
-                        d_model: d * e,
-                        d_ffn: f,
-                    }),
-                    1 => Spec::Gpt2(Gpt2Spec {
-                        vocab_size: a,
-                        n_positions: b,
-                        d_model: d * e,
-                        n_layers: c,
-                        n_heads: d,
-                        d_ffn: f,
-                        activation: [
-                            Activation::GeluNew,
-                            Activation::Gelu,
-                            Activation::Relu,
-                            Activation::Silu,
-                        ][activation],
-                        norm_eps: eps,
-                        tie_embeddings: flags[0],
-                        bos_id,
-                        eos_ids,
-                        initializer_range: eps,
-                    }),
-                    _ => any_decoder(
-                        family,
-                        [a, b, c, d, e, f],
-                        eps,
-                        theta,
-                        flags,
-                        (bos_id, eos_ids),
-                    ),
-                }
-            },
-        )
 }
 
-proptest! {
-    #[test]
-    fn what_is_written_is_read(spec in any_spec()) {
-        let config = HubConfig::new(spec, Dtype::F32).unwrap();
-        let text = config.to_json();
-        let back = parse(&text).unwrap();
-        prop_assert_eq!(&back.spec, &config.spec);
-        prop_assert_eq!(back.dtype, config.dtype);
-        prop_assert_eq!(back.to_json(), text);
+/// What published files say besides: of heads, of tools that wrote them, of former versions.
+#[test]
+fn keys_of_published_files_without_meaning_are_kept() {
+    for (text, key, value) in [
+        (GPT2_4, "n_special", "0"),
+        (GPT2_4, "predict_special_tokens", "true"),
+        (GPT2_4, "_num_labels", "1"),
+        (GPT2_4, "output_past", "true"),
+        (LLAMA_4, "is_llama_config", "true"),
+        (LLAMA_4, "transformers.js_config", "{}"),
+        (LLAMA_4, "unsloth_version", r#""2024.9""#),
+        (LLAMA_4, "_flash_attn_2_enabled", "false"),
+    ] {
+        let config = parse(&with(text, key, value)).unwrap();
+        assert!(config.extra.contains_key(key), "{key}");
     }
+    for key in ["rope_interleaved", "use_mrope"] {
+        assert_eq!(
+            parse(&with(LLAMA_4, key, "false")).unwrap(),
+            parse(LLAMA_4).unwrap()
+        );
+        let message = format!("`{key}` is `true`, supported: only `false`");
+        rejects(&with(LLAMA_4, key, "true"), &message);
+    }
+}
 
-    #[test]
-    fn any_text_gives_a_config_or_an_error(text in any::<String>()) {
-        prop_assert!(parse(&text).is_err());
-    }
-
-    /// One key of a good configuration is replaced by any value: read as a valid model or refused.
-    #[test]
-    fn any_value_of_any_key_is_survived(
-        which in any::<prop::sample::Index>(),
-        family in 0usize..3,
-        value in prop_oneof![
-            Just(json!(null)), Just(json!([])), Just(json!({})), Just(json!({"rope_type": 3})),
-            any::<i64>().prop_map(|n| json!(n)), any::<u64>().prop_map(|n| json!(n)),
-            any::<f64>().prop_map(|x| json!(x)), any::<String>().prop_map(|s| json!(s)),
-            any::<bool>().prop_map(|b| json!(b)),
-        ],
-    ) {
-        let text = [LLAMA_4, GPT2_4, CUSTOM][family];
-        let map: Map<String, Value> = serde_json::from_str(text).unwrap();
-        let key = map.keys().nth(which.index(map.len())).unwrap();
-        if let Ok(config) = parse(&with(text, key, &value.to_string())) {
-            prop_assert!(config.spec.validate().is_ok());
-            prop_assert_eq!(parse(&config.to_json()).unwrap(), config);
-        }
-    }
+/// Absent and null are two things where the reference's default is a number.
+#[test]
+fn mistral_without_a_number_of_keys_has_eight_and_with_null_as_many_as_queries() {
+    let text = with(LLAMA_4, "model_type", r#""mistral""#);
+    let text = without(&without(&text, "mlp_bias"), "num_key_value_heads");
+    let text = with(&with(&text, "num_attention_heads", "16"), "head_dim", "4");
+    assert_eq!(llama(&parse(&text).unwrap()).n_kv_heads, 8);
+    let text = with(&text, "num_key_value_heads", "null");
+    assert_eq!(llama(&parse(&text).unwrap()).n_kv_heads, 16);
+    rejects(
+        &with(&text, "attention_bias", "true"),
+        "`attention_bias` is `true`",
+    );
 }

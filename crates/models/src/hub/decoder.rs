@@ -8,10 +8,14 @@ use super::rope;
 use crate::spec::{AttentionBias, Decoder, DecoderSpec, Experts, Spec, Window};
 
 /// Dropout and jitter act only in training; `pretraining_tp` cuts products into slices, which
-/// changes rounding and nothing else; `max_sequence_length` is a former key that `transformers`
-/// ignores.
-pub(super) const TOLERATED: &[&str] =
-    &["attention_dropout", "max_sequence_length", "pretraining_tp"];
+/// changes rounding and nothing else; `is_llama_config` and `max_sequence_length` are keys that
+/// `transformers` ignores.
+pub(super) const TOLERATED: &[&str] = &[
+    "attention_dropout",
+    "is_llama_config",
+    "max_sequence_length",
+    "pretraining_tp",
+];
 
 /// The decoders, by their `model_type`.
 const FAMILIES: [Decoder; 5] = [
@@ -25,7 +29,7 @@ const FAMILIES: [Decoder; 5] = [
 /// What absent keys mean, and the name of the class.
 struct Defaults {
     max_positions: usize,
-    /// `None`: as many as query heads.
+    /// `None`, and null in a file: as many as query heads.
     n_kv_heads: Option<usize>,
     /// `None`: the width of the stream over the heads.
     head_dim: Option<usize>,
@@ -93,19 +97,23 @@ pub(super) fn read(fields: &mut Fields, family: Decoder) -> Spec {
     let head_dim = head_dim(fields, &absent, d_model, n_heads);
     let n_layers = fields.size("num_hidden_layers");
     fields.only("hidden_act", &[json!("silu"), json!("swish")]);
-    let n_kv_heads = fields.size_opt("num_key_value_heads");
+    // Published files say these of other layouts and inputs than those of text.
+    fields.only("rope_interleaved", &[json!(false)]);
+    fields.only("use_mrope", &[json!(false)]);
+    let max_positions = fields.size_or("max_position_embeddings", absent.max_positions);
+    let n_kv_heads = fields.size_or_null("num_key_value_heads", absent.n_kv_heads);
     Spec::Decoder(DecoderSpec {
         family,
         vocab_size: fields.size("vocab_size"),
-        max_positions: fields.size_or("max_position_embeddings", absent.max_positions),
+        max_positions,
         d_model,
         n_layers,
         n_heads,
-        n_kv_heads: n_kv_heads.or(absent.n_kv_heads).unwrap_or(n_heads),
+        n_kv_heads: n_kv_heads.unwrap_or(n_heads),
         head_dim,
         d_ffn: fields.size("intermediate_size"),
         norm_eps: fields.number_or("rms_norm_eps", absent.norm_eps),
-        rope: rope::read(fields, absent.rope_theta),
+        rope: rope::read(fields, absent.rope_theta, max_positions),
         tie_embeddings: fields.flag_or("tie_word_embeddings", false),
         attention_bias: attention_bias(fields, family),
         mlp_bias: family == Decoder::Llama && fields.flag_or("mlp_bias", false),
@@ -137,8 +145,14 @@ fn attention_bias(fields: &mut Fields, family: Decoder) -> AttentionBias {
             true => AttentionBias::All,
             false => AttentionBias::None,
         },
-        Decoder::Qwen2 => AttentionBias::QueryKeyValue,
-        Decoder::Mistral | Decoder::Mixtral => AttentionBias::None,
+        Decoder::Qwen2 => {
+            fields.only("attention_bias", &[json!(true)]);
+            AttentionBias::QueryKeyValue
+        }
+        Decoder::Mistral | Decoder::Mixtral => {
+            fields.only("attention_bias", &[json!(false)]);
+            AttentionBias::None
+        }
     }
 }
 

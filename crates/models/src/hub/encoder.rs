@@ -5,6 +5,7 @@ mod head;
 
 use serde_json::{Map, Value, json};
 
+use super::activation;
 use super::decoder::ids;
 use super::fields::Fields;
 use crate::spec::{Activation, Encoder, EncoderSpec, Head, Spec};
@@ -14,10 +15,16 @@ use crate::spec::{Activation, Encoder, EncoderSpec, Head, Spec};
 pub(super) const TOLERATED: &[&str] = &[
     "attention_probs_dropout_prob",
     "classifier_dropout",
+    "directionality",
     "decoder_init_range",
     "dropout_prob",
     "gamma_init",
     "hidden_dropout_prob",
+    "pooler_fc_size",
+    "pooler_num_attention_heads",
+    "pooler_num_fc_layers",
+    "pooler_size_per_head",
+    "pooler_type",
     "unk_token_id",
     "use_return_dict",
     "vocab_list",
@@ -34,13 +41,6 @@ const READERS: &[(&str, Read)] = &[
     ("AMPLIFY", amplify),
     ("encodon", encodon),
     (PLAIN_ENCODON, plain_encodon),
-];
-
-const ACTIVATIONS: &[(&str, Activation)] = &[
-    ("gelu", Activation::Gelu),
-    ("gelu_new", Activation::GeluNew),
-    ("relu", Activation::Relu),
-    ("silu", Activation::Silu),
 ];
 
 /// Transformer Engine computes GELU in the tanh form.
@@ -92,16 +92,19 @@ fn bert(fields: &mut Fields) -> Spec {
     let norm_eps = fields.number_or("layer_norm_eps", 1e-12);
     Spec::Encoder(EncoderSpec {
         max_positions: fields.size_or("max_position_embeddings", 512),
-        activation: fields.choice_or("hidden_act", ACTIVATIONS, Activation::Gelu),
+        activation: fields.choice_or("hidden_act", activation::NAMES, Activation::Gelu),
         tie_embeddings: fields.flag_or("tie_word_embeddings", true),
         ..common(fields, Encoder::Bert { token_types }, norm_eps, Some(0))
     })
 }
 
 fn esm(fields: &mut Fields) -> Spec {
-    if !fields.choice_or("position_embedding_type", &[("rotary", true)], false) {
-        fields
-            .problem("`position_embedding_type` must be `rotary`: absent, it means others".into());
+    let positions = "position_embedding_type";
+    match fields.look(positions) {
+        None => fields.problem(format!(
+            "`{positions}` is absent, which means `absolute`, supported: only `rotary`"
+        )),
+        Some(_) => fields.only(positions, &[json!("rotary")]),
     }
     fields.only("hidden_act", &[json!("gelu")]);
     fields.only("is_folding_model", &[json!(false), Value::Null]);
@@ -201,14 +204,11 @@ pub(super) fn write(spec: &EncoderSpec) -> Map<String, Value> {
 }
 
 fn activation_name(spec: &EncoderSpec) -> Option<&'static str> {
-    let names = match spec.family {
-        Encoder::PlainEncodon => FUSED_ACTIVATIONS,
-        _ => ACTIVATIONS,
-    };
-    let mut names = names.iter();
-    names
-        .find(|(_, other)| *other == spec.activation)
-        .map(|&(name, _)| name)
+    let fused = |other: &&(&str, Activation)| other.1 == spec.activation;
+    match spec.family {
+        Encoder::PlainEncodon => FUSED_ACTIVATIONS.iter().find(fused).map(|&(name, _)| name),
+        _ => activation::name(spec.activation),
+    }
 }
 
 fn own_keys(spec: &EncoderSpec) -> Vec<(&'static str, Value)> {

@@ -99,6 +99,15 @@ impl Fields {
         self.take(key, "a number", Value::as_f64)
     }
 
+    /// A number, `None` when absent or null.
+    pub(super) fn number_or_null(&mut self, key: &'static str) -> Option<f64> {
+        let read = |value: &Value| match value {
+            Value::Null => Some(None),
+            _ => Some(Some(value.as_f64()?)),
+        };
+        self.take(key, "a number or null", read).flatten()
+    }
+
     /// A boolean, `default` when absent.
     pub(super) fn flag_or(&mut self, key: &'static str, default: bool) -> bool {
         self.take(key, "a boolean", Value::as_bool)

@@ -2,18 +2,22 @@
 
 use serde_json::{Map, Value, json};
 
+use super::activation;
 use super::fields::Fields;
 use crate::spec::{Activation, Gpt2Spec, Spec};
 
 pub(super) const MODEL_TYPE: &str = "gpt2";
 
 /// Dropout rates act only in training, `summary_*` only on another head, `n_ctx` is a former name
-/// of `n_positions` that `transformers` does not read, `reorder_and_upcast_attn` changes half
+/// of `n_positions` that `transformers` does not read, so are `n_special` and
+/// `predict_special_tokens`, `reorder_and_upcast_attn` changes half
 /// precision only.
 pub(super) const TOLERATED: &[&str] = &[
     "attn_pdrop",
     "embd_pdrop",
     "n_ctx",
+    "n_special",
+    "predict_special_tokens",
     "reorder_and_upcast_attn",
     "resid_pdrop",
     "summary_activation",
@@ -23,20 +27,8 @@ pub(super) const TOLERATED: &[&str] = &[
     "summary_use_proj",
 ];
 
-/// The names of each activation; the first of equals is written.
-const ACTIVATIONS: &[(&str, Activation)] = &[
-    ("gelu_new", Activation::GeluNew),
-    ("gelu_pytorch_tanh", Activation::GeluNew),
-    ("gelu", Activation::Gelu),
-    ("relu", Activation::Relu),
-    ("silu", Activation::Silu),
-    ("swish", Activation::Silu),
-];
-
 pub(super) fn read(fields: &mut Fields) -> Spec {
     let d_model = fields.size("n_embd");
-    fields.only("scale_attn_weights", &[json!(true)]);
-    fields.only("scale_attn_by_inverse_layer_idx", &[json!(false)]);
     Spec::Gpt2(Gpt2Spec {
         vocab_size: fields.size("vocab_size"),
         n_positions: fields.size("n_positions"),
@@ -46,8 +38,14 @@ pub(super) fn read(fields: &mut Fields) -> Spec {
         d_ffn: fields
             .size_opt("n_inner")
             .unwrap_or(d_model.saturating_mul(4)),
-        activation: fields.choice_or("activation_function", ACTIVATIONS, Activation::GeluNew),
+        activation: fields.choice_or(
+            "activation_function",
+            activation::NAMES,
+            Activation::GeluNew,
+        ),
         norm_eps: fields.number_or("layer_norm_epsilon", 1e-5),
+        scale_by_width: fields.flag_or("scale_attn_weights", true),
+        scale_by_layer: fields.flag_or("scale_attn_by_inverse_layer_idx", false),
         tie_embeddings: fields.flag_or("tie_word_embeddings", true),
         bos_id: fields.id("bos_token_id"),
         eos_ids: fields.ids("eos_token_id"),
@@ -56,9 +54,6 @@ pub(super) fn read(fields: &mut Fields) -> Spec {
 }
 
 pub(super) fn write(spec: &Gpt2Spec) -> Map<String, Value> {
-    let activation = ACTIVATIONS
-        .iter()
-        .find(|(_, other)| *other == spec.activation);
     let keys = [
         ("model_type", json!(MODEL_TYPE)),
         ("vocab_size", json!(spec.vocab_size)),
@@ -69,11 +64,14 @@ pub(super) fn write(spec: &Gpt2Spec) -> Map<String, Value> {
         ("n_inner", json!(spec.d_ffn)),
         (
             "activation_function",
-            json!(activation.map(|(name, _)| name)),
+            json!(activation::name(spec.activation)),
         ),
         ("layer_norm_epsilon", json!(spec.norm_eps)),
-        ("scale_attn_weights", json!(true)),
-        ("scale_attn_by_inverse_layer_idx", json!(false)),
+        ("scale_attn_weights", json!(spec.scale_by_width)),
+        (
+            "scale_attn_by_inverse_layer_idx",
+            json!(spec.scale_by_layer),
+        ),
         ("tie_word_embeddings", json!(spec.tie_embeddings)),
         ("bos_token_id", json!(spec.bos_id)),
         ("eos_token_id", super::decoder::ids(&spec.eos_ids)),

@@ -1,5 +1,6 @@
 //! Hub folders: `config.json` in the spellings that `transformers` 4 and 5 read and write.
 
+mod activation;
 mod config;
 mod custom;
 mod decoder;

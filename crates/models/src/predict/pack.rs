@@ -65,6 +65,8 @@ pub struct Bounds {
     pub context_len: usize,
     /// Token types are below; 0 when the model has none.
     pub token_types: usize,
+    /// How many columns a token sees back, itself included, where that is less than all.
+    pub window: Option<usize>,
     /// Whose label is to be told.
     pub objective: Objective,
 }
@@ -76,6 +78,7 @@ impl Bounds {
             vocab_size: spec.vocab_size(),
             context_len: spec.context_len(),
             token_types: spec.token_types(),
+            window: spec.window(),
             objective: spec.objective(),
         }
     }
@@ -92,11 +95,12 @@ const BOUNDS: &str = "cu_seqlens";
 /// T]` each), or `input_ids [1, T]` with `cu_seqlens [n+1]` in place of a mask.
 ///
 /// A token with mask 0 is left out: since queries see tokens of their own row alone, that is what a
-/// mask means. `token_type_ids [B, T]` are taken where the model has types. Positions count columns
-/// from a row's first token with mask 1, or are those given. The target of a token is the label of
-/// the next column, and the first token of a sequence nobody's target; of a model that tells tokens
-/// or their classes from both sides it is the token's own label. What padding cannot mean (a label
-/// on it, a label that only a masked token could predict) is an error that names row and column.
+/// mask means. A window counts such tokens, though: one between real ones is an error there.
+/// `token_type_ids [B, T]` are taken where the model has types. Positions count columns from a
+/// row's first token with mask 1, or are those given. The target of a token is the label of the
+/// next column, and the first token of a sequence nobody's target; of a model that tells tokens or
+/// their classes from both sides it is the token's own label. What padding cannot mean (a label on
+/// it, a label that only a masked token could predict) is an error that names row and column.
 ///
 /// A model that tells the class of a sequence takes `labels` of one value a row, `[B]`, or a
 /// sequence, `[n]`; its input is the first token with mask 1.
@@ -209,7 +213,7 @@ impl Grid<'_> {
     fn add(&self, sequence: std::ops::Range<usize>, packed: &mut Packed) -> Result<()> {
         let start = packed.places.len();
         let mut first = None;
-        let mut hidden = false;
+        let (mut hidden, mut holes) = (false, false);
         for place in sequence.clone() {
             let real = self.is_real(place)?;
             self.check_label(place, real, first.is_some() && hidden)?;
@@ -218,6 +222,8 @@ impl Grid<'_> {
                 continue;
             }
             let first = *first.get_or_insert(place);
+            holes |= place > first && !self.is_real(place - 1)?;
+            self.check_window(place, first, holes)?;
             packed.places.push(place);
             packed.ids.push(self.id(IDS, self.ids, place)?);
             packed.positions.push(self.position(place, first)?);
@@ -296,6 +302,18 @@ impl Grid<'_> {
             let what = format!("holds {label}, the model has {n_classes} classes");
             self.error(LABELS, place, &what)
         })
+    }
+
+    /// Left out, a masked token would let a window reach further back.
+    fn check_window(&self, place: usize, first: usize, holes: bool) -> Result<()> {
+        match self.bounds.window {
+            Some(window) if holes && place - first >= window => {
+                let what = "stands behind a masked token, which counts in the model's window of";
+                let error = self.error(IDS, place, &format!("{what} {window}"));
+                Err(error.hint("mask tokens at the ends of a row alone, or leave them out of it"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A label counts only on a real token, behind one that can predict it; the first real token of

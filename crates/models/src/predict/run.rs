@@ -24,9 +24,12 @@ pub struct Model<'a> {
     pub mapping: Mapping,
     /// What `{prefix}` stands for in them.
     pub prefix: &'a str,
-    /// Those that its file has in place of the ones that we write, by the latter.
-    pub names: Option<&'a BTreeMap<String, String>>,
+    /// Names of its file that are others, by those of the mapping.
+    pub own_names: &'a BTreeMap<String, String>,
 }
+
+/// Those of a model without a file.
+static NO_NAMES: BTreeMap<String, String> = BTreeMap::new();
 
 impl<'a> Model<'a> {
     /// A model whose tensors have the names that we write.
@@ -37,7 +40,7 @@ impl<'a> Model<'a> {
             weights,
             mapping,
             prefix: mapping.table.prefixes[0],
-            names: None,
+            own_names: &NO_NAMES,
         }
     }
 
@@ -48,7 +51,7 @@ impl<'a> Model<'a> {
             weights: &folder.weights,
             mapping: folder.mapping(),
             prefix: folder.prefix,
-            names: Some(&folder.names),
+            own_names: &folder.own_names,
         }
     }
 }
@@ -289,9 +292,9 @@ fn grads(
             }
         }
         let mean = values.into_iter().map(|sum| sum / counted as f64);
-        let found = model.names.and_then(|names| names.get(&tensor.name));
+        let name = model.own_names.get(&tensor.name).unwrap_or(&tensor.name);
         outputs.push(Output {
-            name: format!("grad.{}", found.unwrap_or(&tensor.name)),
+            name: format!("grad.{name}"),
             bytes: encode(dtype, mean),
             shape: tensor.shape,
         });

@@ -2,7 +2,7 @@
 
 use super::{
     Activation, CONTEXT_MAX, CustomSpec, DecoderSpec, EXPERTS_MAX, Encoder, EncoderSpec, Gpt2Spec,
-    HEADS_MAX, Head, LAYERS_MAX, RopeScaling, VOCAB_MAX, WIDTH_MAX,
+    HEADS_MAX, Head, LAYERS_MAX, Rope, RopeScaling, VOCAB_MAX, WIDTH_MAX,
 };
 
 #[derive(Default)]
@@ -45,7 +45,6 @@ impl Check {
         self.divides("n_heads", spec.n_heads, "n_kv_heads", spec.n_kv_heads);
         self.even_head(spec.head_dim);
         self.positive("norm_eps", spec.norm_eps);
-        self.positive("rope.theta", spec.rope.theta);
         self.std_dev(spec.initializer_range);
         if let Some(window) = spec.window {
             self.size("window.len", window.len, CONTEXT_MAX);
@@ -57,29 +56,7 @@ impl Check {
                 self.add(format!("`experts.balance` is {}", experts.balance));
             }
         }
-        match spec.rope.scaling {
-            None => {}
-            Some(RopeScaling::Linear { factor }) => self.positive("rope.factor", factor),
-            Some(RopeScaling::Llama3 {
-                factor,
-                low_freq_factor: low,
-                high_freq_factor: high,
-                original_max_positions,
-            }) => {
-                self.positive("rope.factor", factor);
-                self.positive("rope.low_freq_factor", low);
-                if !(high > low && high.is_finite()) {
-                    self.add(format!(
-                        "`rope.high_freq_factor` {high} is not above `rope.low_freq_factor` {low}"
-                    ));
-                }
-                self.size(
-                    "rope.original_max_positions",
-                    original_max_positions,
-                    CONTEXT_MAX,
-                );
-            }
-        }
+        self.rope(&spec.rope);
     }
 
     pub(super) fn encoder(&mut self, spec: &EncoderSpec) {
@@ -120,6 +97,49 @@ impl Check {
             | Encoder::Encodon { .. }
             | Encoder::PlainEncodon => {}
         }
+    }
+
+    fn rope(&mut self, rope: &Rope) {
+        self.positive("rope.theta", rope.theta);
+        match rope.scaling {
+            None => {}
+            Some(RopeScaling::Linear { factor } | RopeScaling::Dynamic { factor }) => {
+                self.positive("rope.factor", factor);
+            }
+            Some(RopeScaling::Llama3 {
+                factor,
+                low_freq_factor: low,
+                high_freq_factor: high,
+                original_max_positions,
+            }) => {
+                self.positive("rope.factor", factor);
+                self.positive("rope.low_freq_factor", low);
+                if !(high > low && high.is_finite()) {
+                    self.add(format!(
+                        "`rope.high_freq_factor` {high} is not above `rope.low_freq_factor` {low}"
+                    ));
+                }
+                self.original(original_max_positions);
+            }
+            Some(RopeScaling::Yarn(yarn)) => {
+                self.positive("rope.factor", yarn.factor);
+                self.positive("rope.beta_fast", yarn.beta_fast);
+                self.positive("rope.beta_slow", yarn.beta_slow);
+                self.positive(
+                    "rope.attention_factor",
+                    yarn.attention_factor.unwrap_or(1.0),
+                );
+                self.original(yarn.original_max_positions);
+                // Its logarithm divides.
+                if rope.theta == 1.0 {
+                    self.add("`rope.theta` is 1".to_owned());
+                }
+            }
+        }
+    }
+
+    fn original(&mut self, positions: usize) {
+        self.size("rope.original_max_positions", positions, CONTEXT_MAX);
     }
 
     fn head(&mut self, spec: &EncoderSpec) {

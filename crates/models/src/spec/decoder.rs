@@ -1,6 +1,6 @@
 //! Decoders in the manner of Llama.
 
-use std::f64::consts::TAU;
+use super::Rope;
 
 /// Which published family a decoder is: what its configuration and its tensors are called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,70 +93,6 @@ pub struct Experts {
     pub balance: f64,
     /// Whether the loss has that term.
     pub balanced: bool,
-}
-
-/// The angles of rotary positions: position times a frequency for each pair.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Rope {
-    /// Pair `i` of `K/2` turns by `theta^(−2i/K)` a position.
-    pub theta: f64,
-    /// A change of the frequencies for longer contexts.
-    pub scaling: Option<RopeScaling>,
-}
-
-/// Frequencies for contexts longer than those of pretraining.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum RopeScaling {
-    /// All frequencies divided by the factor (Chen et al. 2023).
-    Linear {
-        /// The divisor.
-        factor: f64,
-    },
-    /// Llama 3.1: wavelengths above `original / low_freq_factor` are stretched by the factor, those
-    /// below `original / high_freq_factor` are kept, and between them the two are mixed.
-    Llama3 {
-        /// How much long wavelengths are stretched.
-        factor: f64,
-        /// Turns within the original context below which a frequency is stretched in full.
-        low_freq_factor: f64,
-        /// Turns within the original context above which a frequency is kept.
-        high_freq_factor: f64,
-        /// The context of pretraining.
-        original_max_positions: usize,
-    },
-}
-
-impl Rope {
-    /// Frequencies without scaling.
-    pub fn plain(theta: f64) -> Rope {
-        Rope {
-            theta,
-            scaling: None,
-        }
-    }
-
-    /// Radians a position for each of `head_dim / 2` pairs.
-    pub fn frequencies(&self, head_dim: usize) -> Vec<f64> {
-        let plain = |i: usize| self.theta.powf(-2.0 * i as f64 / head_dim as f64);
-        (0..head_dim / 2).map(|i| self.scaled(plain(i))).collect()
-    }
-
-    fn scaled(&self, frequency: f64) -> f64 {
-        match self.scaling {
-            None => frequency,
-            Some(RopeScaling::Linear { factor }) => frequency / factor,
-            Some(RopeScaling::Llama3 {
-                factor,
-                low_freq_factor: low,
-                high_freq_factor: high,
-                original_max_positions,
-            }) => {
-                let turns = original_max_positions as f64 * frequency / TAU;
-                let kept = ((turns - low) / (high - low)).clamp(0.0, 1.0);
-                (1.0 - kept) * frequency / factor + kept * frequency
-            }
-        }
-    }
 }
 
 impl DecoderSpec {

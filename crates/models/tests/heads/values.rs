@@ -20,7 +20,7 @@ fn compare(name: &str, dtype: DType) -> (f64, String) {
     let mask = &inputs["attention_mask"];
     let mut worst = (0.0, String::new());
     for tensor in expected.tensors() {
-        // `transformers` 5 saves the norms of ESM-2 under old names; gradients have them, too.
+        // `transformers` 5 saves the norms of ESM-2 under old names, and gradients keep them.
         let of_tensor = |output: &&Output| output.name == tensor.name;
         let output = prediction.outputs.iter().find(of_tensor).unwrap();
         assert_eq!(output.shape, tensor.shape, "{name} {}", tensor.name);

@@ -24,6 +24,8 @@ pub(crate) fn families() -> [Spec; 3] {
         d_ffn: 76,
         activation: Activation::GeluNew,
         norm_eps: 1e-5,
+        scale_by_width: true,
+        scale_by_layer: false,
         tie_embeddings: true,
         bos_id: None,
         eos_ids: vec![],

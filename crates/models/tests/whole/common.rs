@@ -24,12 +24,14 @@ pub(crate) fn committed(name: &str) -> PathBuf {
 }
 
 /// The folders of `tests/goldens`, by family.
-pub(crate) const COMMITTED: [&str; 17] = [
+pub(crate) const COMMITTED: [&str; 19] = [
     "custom_small",
     "gpt2_small",
+    "gpt2_scores_small",
     "llama_small",
     "llama3_rope_small",
     "linear_rope_small",
+    "yarn_rope_small",
     "mistral_small",
     "qwen2_small",
     "qwen3_small",

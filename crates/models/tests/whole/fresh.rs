@@ -25,6 +25,8 @@ fn gpt2(activation: Activation, tie_embeddings: bool) -> Spec {
         d_ffn: 40,
         activation,
         norm_eps: 1e-5,
+        scale_by_width: true,
+        scale_by_layer: false,
         tie_embeddings,
         bos_id: Some(0),
         eos_ids: vec![1],

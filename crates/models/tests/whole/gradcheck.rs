@@ -34,6 +34,8 @@ pub(crate) fn gpt2(activation: Activation) -> Gpt2Spec {
         d_ffn: 40,
         activation,
         norm_eps: 1e-5,
+        scale_by_width: true,
+        scale_by_layer: false,
         tie_embeddings: true,
         bos_id: Some(0),
         eos_ids: vec![1],

@@ -12,6 +12,7 @@ const BOUNDS: Bounds = Bounds {
     vocab_size: 10,
     context_len: 6,
     token_types: 0,
+    window: None,
     objective: Objective::Causal,
 };
 

@@ -10,6 +10,7 @@ mod gradcheck;
 mod lies;
 mod mistakes;
 mod mutants;
+mod names;
 mod packing;
 mod predict;
 mod publish;

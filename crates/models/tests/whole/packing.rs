@@ -244,7 +244,10 @@ fn rows_of_padding_alone_have_no_output() {
     assert!(p.values("logits").unwrap().iter().all(|&x| x == 0.0));
 }
 
-/// A masked token inside a row is seen by nobody, and the tokens behind it keep their positions.
+const IN_WINDOW: &str = "stands behind a masked token, which counts in the model's window of 3";
+
+/// A masked token inside a row is seen by nobody, and the tokens behind it keep their positions. A
+/// window counts it, so that a batch without it would not be the same.
 #[test]
 fn a_hole_in_the_mask_hides_its_token() {
     for name in COMMITTED {
@@ -254,6 +257,21 @@ fn a_hole_in_the_mask_hides_its_token() {
         let mut inputs = padded(&folder, std::slice::from_ref(sequence), n, |_| 0);
         inputs.remove("labels");
         inputs.get_mut("attention_mask").unwrap().values[4] = 0;
+        if folder.config.spec.window().is_some() {
+            let message = format!("`input_ids` at row 0, column 5 {IN_WINDOW}");
+            let dtype = DType::F32;
+            let options = Options {
+                dtype,
+                grads: false,
+            };
+            let error = predict(Model::of(&folder), &inputs, options, cpu()).unwrap_err();
+            assert!(error.message().starts_with(&message), "{name}: {error}");
+            // Where no window is exceeded nothing is wrong.
+            inputs.get_mut("attention_mask").unwrap().values[3..].fill(0);
+            inputs.get_mut("attention_mask").unwrap().values[1] = 0;
+            run(&folder, &inputs, false);
+            continue;
+        }
         let holed = run(&folder, &inputs, false);
         let without: Vec<i64> = (0..n as i64).filter(|&c| c != 4).collect();
         let ids: Vec<i64> = without.iter().map(|&c| sequence[c as usize]).collect();

@@ -53,6 +53,7 @@ impl Misfit {
     }
 }
 
+/// What to say of a tensor without a rule: which parameter it repeats, or which it may be.
 fn unknown(name: &str, wanted: &[Want], used: &BTreeSet<&str>) -> String {
     if let Some(want) = wanted
         .iter()

@@ -42,18 +42,24 @@ class TenonDecoderConfig(TenonConfig):
         return self.sliding_window if windowed else None
 
 
-def scaled_frequencies(config):
+def scaled_frequencies(config, position_ids):
     """The frequencies for longer contexts than those of pretraining."""
-    rope = config.rope_parameters
-    plain = frequencies(rope["rope_theta"], config.head_dim)
+    rope, width = config.rope_parameters, config.head_dim
+    plain = frequencies(rope["rope_theta"], width)
     kind = rope.get("rope_type", "default")
     if kind == "default":
         return plain
     factor = rope["factor"]
     if kind == "linear":
         return [turn / factor for turn in plain]
+    if kind == "dynamic":
+        longer = max((int(position_ids.max()) + 1) / config.max_position_embeddings, 1.0)
+        grown = (factor * longer - (factor - 1)) ** (width / max(width - 2, 1))
+        return frequencies(rope["rope_theta"] * grown, width)
+    if kind == "yarn":
+        return mixed_by_place(plain, rope, width)
     if kind != "llama3":
-        raise ValueError("rope_type is " + kind + ", known are default, linear and llama3")
+        raise ValueError("rope_type " + kind + " is none of default, linear, dynamic, llama3, yarn")
     low, high = rope["low_freq_factor"], rope["high_freq_factor"]
 
     def mixed(turn):
@@ -62,6 +68,30 @@ def scaled_frequencies(config):
         return (1 - kept) * turn / factor + kept * turn
 
     return [mixed(turn) for turn in plain]
+
+
+def mixed_by_place(plain, rope, width):
+    """YaRN: pairs with many turns in the original context are kept, those with few stretched."""
+    length = rope["original_max_position_embeddings"]
+
+    def pair_of(turns):
+        return width * math.log(length / (turns * 2 * math.pi)) / (2 * math.log(rope["rope_theta"]))
+
+    low, high = pair_of(rope["beta_fast"]), pair_of(rope["beta_slow"])
+    if rope["truncate"]:
+        low, high = math.floor(low), math.ceil(high)
+    low, high = max(low, 0), min(high, width - 1)
+    high += 0.001 * (low == high)
+    stretched = [min(max((i - low) / (high - low), 0.0), 1.0) for i in range(len(plain))]
+    return [t / rope["factor"] * s + t * (1 - s) for t, s in zip(plain, stretched)]
+
+
+def rotated_scale(rope):
+    """What rotated queries and keys are multiplied by."""
+    if rope.get("rope_type") != "yarn":
+        return 1.0
+    default = 0.1 * math.log(max(rope["factor"], 1.0)) + 1.0
+    return rope.get("attention_factor", default)
 
 
 class Attention(nn.Module):
@@ -169,7 +199,9 @@ class TenonDecoderModel(TenonModel):
         if use_cache and past_key_values is None:
             past_key_values = DynamicCache()
         mask, position_ids = after_past(x, attention_mask, position_ids, past_key_values)
-        table = angles(position_ids, scaled_frequencies(self.config))
+        scale = rotated_scale(self.config.rope_parameters)
+        table = angles(position_ids, scaled_frequencies(self.config, position_ids))
+        table = tuple(part * scale for part in table)
         states, router_logits = [], []
         for block in self.layers:
             states.append(x)

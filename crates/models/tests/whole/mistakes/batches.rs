@@ -1,7 +1,7 @@
 //! Wrong batches. Each change returns in how many places it acted: none where it does not apply.
 
 use tenon_models::predict::{Bounds, pack};
-use tenon_models::spec::{Objective, Spec};
+use tenon_models::spec::{DecoderSpec, Objective, Rope, RopeScaling, Spec};
 
 use super::Subject;
 
@@ -116,6 +116,21 @@ fn with_spec(subject: &mut Subject, change: impl FnOnce(&mut Spec) -> bool) -> u
 pub(crate) fn no_rope_scaling(subject: &mut Subject) -> usize {
     with_spec(subject, |spec| match spec {
         Spec::Decoder(spec) => spec.rope.scaling.take().is_some(),
+        _ => false,
+    })
+}
+
+/// Rotated queries and keys stay as they are.
+pub(crate) fn no_rope_score_factor(subject: &mut Subject) -> usize {
+    with_spec(subject, |spec| match spec {
+        Spec::Decoder(DecoderSpec {
+            rope:
+                Rope {
+                    scaling: Some(RopeScaling::Yarn(yarn)),
+                    ..
+                },
+            ..
+        }) => yarn.attention_factor.replace(1.0) != Some(1.0),
         _ => false,
     })
 }

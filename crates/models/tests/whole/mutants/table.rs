@@ -137,6 +137,11 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     mutant("keys not rotated", Rewrite(graphs::keys_not_rotated), ALL),
     mutant("no rope scaling", Any(batches::no_rope_scaling), ALL),
     mutant(
+        "no rope score factor",
+        Any(batches::no_rope_score_factor),
+        ALL,
+    ),
+    mutant(
         "GELU of the other form",
         Rewrite(graphs::gelu_of_another_form),
         ALL,

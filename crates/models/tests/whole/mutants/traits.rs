@@ -109,6 +109,7 @@ const ASKED: &[(&str, &[&str])] = &[
         &["other eps of norms", "norms on the other side"],
     ),
     ("rope scaling", &["no rope scaling"]),
+    ("rope score factor", &["no rope score factor"]),
     (
         "rotary",
         &[
@@ -190,6 +191,7 @@ impl Parts {
         self.has(if masked { "masked" } else { "next token" }, true);
         if let Spec::Decoder(spec) = spec {
             self.has("rope scaling", spec.rope.scaling.is_some());
+            self.has("rope score factor", spec.rope.score_factor() != 1.0);
             let balanced = spec.experts.map(|experts| experts.balanced);
             self.has("router loss", balanced == Some(true));
             self.has("silent routers", balanced == Some(false));
@@ -260,7 +262,7 @@ fn every_mutant_is_asked_for_and_acts_somewhere() {
     assert!(asked.is_subset(&names), "{asked:?}");
 }
 
-/// Both scalings of rotary frequencies have a golden.
+/// The scalings of rotary frequencies have a golden.
 #[test]
 fn every_rope_scaling_has_a_golden() {
     let scalings = COMMITTED.iter().filter_map(|name| {
@@ -273,7 +275,9 @@ fn every_rope_scaling_has_a_golden() {
         .map(|scaling| match scaling {
             RopeScaling::Linear { .. } => "linear",
             RopeScaling::Llama3 { .. } => "llama3",
+            RopeScaling::Yarn(_) => "yarn",
+            RopeScaling::Dynamic { .. } => panic!("nothing is scaled within the context"),
         })
         .collect();
-    assert_eq!(kinds.len(), 2);
+    assert_eq!(kinds.len(), 3);
 }

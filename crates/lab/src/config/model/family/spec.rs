@@ -49,6 +49,8 @@ impl Architecture {
                 d_ffn: self.d_ffn,
                 activation: shape.activation,
                 norm_eps: shape.norm_eps,
+                scale_by_width: true,
+                scale_by_layer: false,
                 tie_embeddings: shape.tie_embeddings,
                 bos_id,
                 eos_ids,

@@ -167,13 +167,13 @@ def rotate_neighbours(x, table):
     return torch.stack((a * cos - b * sin, b * cos + a * sin), -1).flatten(-2)
 
 
-def attend(q, k, v, mask, dropout=0.0):
+def attend(q, k, v, mask, dropout=0.0, scale=None):
     """q [B, T, H, K], k and v [B, S, G, K], mask [B, 1, T, S] with true where keys are seen."""
     times = q.shape[2] // k.shape[2]
     q, k, v = (x.transpose(1, 2) for x in (q, k, v))
     if times > 1:
         k, v = k.repeat_interleave(times, 1), v.repeat_interleave(times, 1)
-    y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
+    y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout, scale=scale)
     return y.transpose(1, 2).flatten(2)
 
 

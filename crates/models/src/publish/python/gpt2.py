@@ -10,7 +10,8 @@ class TenonGpt2Config(TenonConfig):
         vocab_size=50257, padded_vocab_size=None, n_positions=1024, n_embd=768, n_layer=12,
         n_head=12, n_inner=None, activation_function="gelu_new", layer_norm_epsilon=1e-5,
         tie_word_embeddings=True, initializer_range=0.02, embd_pdrop=0.0, attn_pdrop=0.0,
-        resid_pdrop=0.0, use_cache=True, bos_token_id=None, eos_token_id=None, pad_token_id=None,
+        resid_pdrop=0.0, scale_attn_weights=True, scale_attn_by_inverse_layer_idx=False,
+        use_cache=True, bos_token_id=None, eos_token_id=None, pad_token_id=None,
     )
     attribute_map = dict(
         hidden_size="n_embd", num_hidden_layers="n_layer", num_attention_heads="n_head",
@@ -32,6 +33,9 @@ class Attention(nn.Module):
         super().__init__()
         d = config.n_embd
         self.layer, self.n_heads, self.dropout = layer, config.n_head, config.attn_pdrop
+        self.scale = (d // config.n_head) ** -0.5 if config.scale_attn_weights else 1.0
+        if config.scale_attn_by_inverse_layer_idx:
+            self.scale /= layer + 1
         self.layernorm_qkv = NormedLinear(d, 3 * d, config.layer_norm_epsilon)
         self.proj = nn.Linear(d, d)
 
@@ -42,7 +46,8 @@ class Attention(nn.Module):
             k, v = cache.update(k.transpose(1, 2), v.transpose(1, 2), self.layer)
             k, v = k.transpose(1, 2), v.transpose(1, 2)
         seen = keys_seen(attention_mask, x.shape[1], k.shape[1], None)
-        return self.proj(attend(q, k, v, seen, self.dropout if self.training else 0.0))
+        dropout = self.dropout if self.training else 0.0
+        return self.proj(attend(q, k, v, seen, dropout, self.scale))
 
 
 class Block(nn.Module):

@@ -177,16 +177,14 @@ fn codecs_that_are_not_built_in_and_encryption_are_named() {
         &["column `text` is packed with Brotli", "brotli.parquet"],
     );
     assert_eq!(read_columns(&brotli, &["open"]).unwrap().len(), 20);
-    refused(
-        &fixture("refused/encrypted.parquet"),
-        None,
-        &["the file is encrypted"],
-    );
-    refused(
-        &fixture("refused/encrypted_column.parquet"),
-        None,
-        &["encrypted_column.parquet"],
-    );
+    for name in ["encrypted", "encrypted_column"] {
+        let path = fixture(&format!("refused/{name}.parquet"));
+        refused(
+            &path,
+            None,
+            &["the file is encrypted", "without encryption", name],
+        );
+    }
 }
 
 #[test]

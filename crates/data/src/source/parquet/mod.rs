@@ -1,8 +1,10 @@
 //! Parquet: the values of chosen columns, one row group after the other.
 //!
-//! The decoder is `parquet`'s. It trusts what it reads more than we may: `pages` refuses pages that
-//! contradict their column, and `guard` turns a panic into an error.
+//! The decoder is `parquet`'s. It trusts what it reads more than we may: `footer` looks at the
+//! description first, `pages` refuses pages that contradict their column, and `guard` turns a panic
+//! into an error.
 
+mod footer;
 mod guard;
 mod pages;
 #[cfg(test)]
@@ -51,15 +53,20 @@ impl Parquet {
     /// `Io` when it cannot be read; `Data` when it is no whole Parquet file, or encrypted.
     pub(super) fn open(path: &Path) -> Result<Parquet> {
         let place = || path.display().to_string();
-        let file = check_beginning(path)?;
-        let reader = guarded(|| SerializedFileReader::new(file)).map_err(|reason| {
+        let cut = |reason: &str| {
             Error::data(format!("not a whole Parquet file: {reason}"))
                 .at(place())
                 .hint("copy or download the file again")
-        })?;
+        };
+        let mut file = check_beginning(path)?;
+        let looked = footer::is_encrypted(&mut file);
+        let looked = looked.map_err(|reason| Error::io("cannot read", path, &reason))?;
+        if looked.map_err(cut)? {
+            return Err(encrypted(path));
+        }
+        let reader = guarded(|| SerializedFileReader::new(file)).map_err(|reason| cut(&reason))?;
         let metadata = reader.metadata();
         let n_rows = metadata.row_groups().iter().map(RowGroupMetaData::num_rows);
-        // Without this, rows that are not there would be read as nulls.
         let total = n_rows.into_iter().try_fold(0i64, |sum, n| match n {
             0.. => sum.checked_add(n),
             _ => None,
@@ -135,7 +142,7 @@ impl Parquet {
             .build()
     }
 
-    /// Refuses columns in a codec that is not built in, and those that lie outside of the file.
+    /// Refuses columns in a codec that is not built in, and those with impossible numbers.
     fn check_chunks(
         &self,
         index: usize,
@@ -170,10 +177,14 @@ impl Parquet {
                 chunk.compressed_size(),
                 chunk.num_values(),
             ];
-            if numbers.iter().any(|&n| n < 0) {
-                let what = format!("column `{name}` of row group {index} has a negative size");
-                return Err(error(what).hint("copy or download the file again"));
-            }
+            let wrong = match numbers.iter().any(|&n| n < 0) {
+                true => "a negative size",
+                // Rows without a value would be read as nulls.
+                false if chunk.num_values() < group.num_rows() => "fewer values than rows",
+                false => continue,
+            };
+            let what = format!("column `{name}` of row group {index} has {wrong}");
+            return Err(error(what).hint("copy or download the file again"));
         }
         Ok(())
     }
@@ -192,11 +203,15 @@ fn check_beginning(path: &Path) -> Result<File> {
         POINTER => {
             Err(error("a pointer of Git LFS, not the file itself").hint("run `git lfs pull`"))
         }
-        bytes if bytes.starts_with(MAGIC_ENCRYPTED) => {
-            Err(error("the file is encrypted").hint("write it again without encryption"))
-        }
+        bytes if bytes.starts_with(MAGIC_ENCRYPTED) => Err(encrypted(path)),
         bytes if !bytes.starts_with(MAGIC) => Err(error("not a Parquet file")
             .hint("a Parquet file begins with `PAR1`; rename it after what it holds")),
         _ => Ok(beginning.into_inner()),
     }
+}
+
+fn encrypted(path: &Path) -> Error {
+    Error::data("the file is encrypted")
+        .at(path.display().to_string())
+        .hint("write it again without encryption")
 }

@@ -159,3 +159,27 @@ fn a_panic_of_the_decoder_is_an_error() {
     assert_eq!(error, "it contradicts itself (no such thing)");
     assert_eq!(guarded(|| Ok(3)), Ok(3));
 }
+
+/// A file of one column below so many groups.
+fn nested(n_groups: usize) -> Vec<u8> {
+    let mut list = vec![0x48, 1, b'r', 0x15, 2, 0];
+    for _ in 0..n_groups {
+        list.extend([0x35, 0, 0x18, 1, b'g', 0x15, 2, 0]);
+    }
+    list.extend([0x15, 2, 0x25, 0, 0x18, 1, b'c', 0]);
+    let n = n_groups + 2;
+    let n = [n as u8 | 0x80, (n >> 7) as u8 | 0x80, (n >> 14) as u8];
+    let head = [0x15, 2, 0x19, 0xFC];
+    let footer = [&head[..], &n, &list, &[0x16, 0, 0x19, 0x0C, 0]].concat();
+    let length = (footer.len() as u32).to_le_bytes();
+    [b"PAR1", &footer[..], &length, b"PAR1"].concat()
+}
+
+/// The decoder would leave the stack, which ends the program.
+#[test]
+fn a_schema_nested_too_deep_is_refused() {
+    let copies = Copies::new();
+    assert!(copies.read(&nested(3)).unwrap().is_empty());
+    let error = copies.read(&nested(100_000)).unwrap_err().to_string();
+    assert!(error.contains("nested more than 64 deep"), "{error}");
+}

@@ -200,6 +200,8 @@ fn files_that_are_no_parquet_files() {
         None,
         &["the file holds no records"],
     );
+    let packed = Path::new("a.parquet.gz");
+    refused(packed, None, &["cannot read `.parquet.gz`", "unpack it"]);
     let error = read_files(&[fixture("absent.parquet")], &options(None)).unwrap_err();
     says(&error, Kind::Io, &["cannot read", "absent.parquet"]);
 }

@@ -226,7 +226,6 @@ fn a_packed_or_columnar_file_says_to_convert_it() {
         None,
         &["cannot read `.feather`", "convert or unpack"],
     );
-    rejects("a.parquet.gz", "x", None, &["unpack it to `.parquet`"]);
     rejects("a.jsonl.gz", "x", None, &["not a whole gzip file"]);
 }
 

@@ -48,7 +48,8 @@ pub fn prompt_ids(tokenizer: &dyn Tokenizer, text: &str) -> Result<Vec<u32>> {
     Ok(vec![first])
 }
 
-/// Prompts of a file: the column `prompt` of JSONL, JSON, CSV or Parquet, else each line that is not empty.
+/// Prompts of a file: the column `prompt` of JSONL, JSON, CSV or Parquet, else each line that is
+/// not empty.
 pub fn read_prompts(path: &Path) -> Result<Vec<String>> {
     let extension = path
         .extension()

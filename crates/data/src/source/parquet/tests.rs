@@ -106,10 +106,10 @@ fn a_file_cut_at_any_byte_is_an_error() {
 #[test]
 fn a_changed_byte_is_an_error_or_leaves_the_number_of_rows() {
     let copies = Copies::new();
-    for (name, n_rows) in [("proteins", 48), ("same/v2_zstd", 12)] {
+    for (name, n_rows, step) in [("proteins", 48, 1), ("same/v2_zstd", 12, 4)] {
         let mut bytes = std::fs::read(folder().join(format!("{name}.parquet"))).unwrap();
-        for i in 0..bytes.len() {
-            let mask = [1, 0x80, 0xFF][i % 3];
+        for i in (0..bytes.len()).step_by(step) {
+            let mask = [1, 0x80, 0xFF][i / step % 3];
             bytes[i] ^= mask;
             match copies.read(&bytes) {
                 Ok(rows) => assert_eq!(rows.len(), n_rows, "{name} byte {i} ^ {mask}"),

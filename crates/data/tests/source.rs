@@ -221,10 +221,10 @@ fn a_binary_file_names_the_byte() {
 #[test]
 fn a_packed_or_columnar_file_says_to_convert_it() {
     rejects(
-        "a.parquet",
-        "PAR1",
+        "a.feather",
+        "ARROW1",
         None,
-        &["cannot read `.parquet`", "convert or unpack"],
+        &["cannot read `.feather`", "convert or unpack"],
     );
     rejects("a.jsonl.gz", "x", None, &["not a whole gzip file"]);
 }
@@ -336,7 +336,7 @@ fn folders_without_data_with_unreadable_or_doubled_files() {
         assert!(error.to_string().contains(message), "{error}");
     };
     reject(&[("README.md", "x")], "no data files");
-    reject(&[("train.parquet", "x")], "cannot read `.parquet`");
+    reject(&[("train.arrow", "x")], "cannot read `.arrow`");
     reject(
         &[("train.csv", "x"), ("train.jsonl", "x")],
         "different formats",

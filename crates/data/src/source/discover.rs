@@ -58,16 +58,18 @@ pub(super) enum Format {
     JsonLines,
     Json,
     Csv(u8),
+    Parquet,
+}
+
+fn lower_extension(path: &Path) -> String {
+    let extension = path.extension().and_then(|e| e.to_str());
+    extension.unwrap_or_default().to_ascii_lowercase()
 }
 
 /// The extension in lower case, that before `.gz` of a packed file.
 fn extension_of(path: &Path) -> String {
-    let lower = |path: &Path| {
-        let extension = path.extension().and_then(|e| e.to_str());
-        extension.unwrap_or_default().to_ascii_lowercase()
-    };
-    match lower(path).as_str() {
-        "gz" => lower(Path::new(path.file_stem().unwrap_or_default())),
+    match lower_extension(path).as_str() {
+        "gz" => lower_extension(Path::new(path.file_stem().unwrap_or_default())),
         extension => extension.to_owned(),
     }
 }
@@ -91,10 +93,17 @@ pub(super) fn format_of(path: &Path) -> Result<Format> {
         ))
         .at(path.display().to_string())
         .hint("counts become sequences of genes through `tenon_data::cells`")),
-        "parquet" | "arrow" | "feather" | "gz" | "zst" | "bz2" | "xz" | "zip" | "tar" | "7z" => {
+        // Parquet packs its own pages, and is read from its end, which a stream does not allow.
+        "parquet" if lower_extension(path) == "gz" => {
+            Err(Error::data("cannot read `.parquet.gz` files")
+                .at(path.display().to_string())
+                .hint("unpack it to `.parquet`"))
+        }
+        "parquet" => Ok(Format::Parquet),
+        "arrow" | "feather" | "gz" | "zst" | "bz2" | "xz" | "zip" | "tar" | "7z" => {
             Err(Error::data(format!("cannot read `.{extension}` files"))
                 .at(path.display().to_string())
-                .hint("convert or unpack it to `.jsonl`, `.csv`, `.fasta` or `.txt`"))
+                .hint("convert or unpack it to `.parquet`, `.jsonl`, `.csv`, `.fasta` or `.txt`"))
         }
         _ => Ok(Format::Text),
     }
@@ -201,8 +210,8 @@ fn check(folder: &Path, files: &DataFiles) -> Result<()> {
     if all().next().is_none() {
         return Err(
             Error::data(format!("no data files in `{}`", folder.display())).hint(
-                "expected `.txt`, `.jsonl`, `.csv`, `.tsv` or `.fasta`, or `train.*` and \
-                 `validation.*`",
+                "expected `.txt`, `.jsonl`, `.csv`, `.tsv`, `.parquet` or `.fasta`, or `train.*` \
+                 and `validation.*`",
             ),
         );
     }

@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tenon_base::{Error, Result};
 
-use super::{Rows, read_columns};
+use super::Rows;
+use super::records::{Wanted, read_wanted};
 
-/// What column `column` holds for each row, found by its file and line.
+/// What column `column` holds for each row, found by its file and line: text, or a whole number or
+/// boolean as its text.
 ///
 /// # Errors
 /// `Data` when there is no such column, when a label is empty, or when the rows are no records.
@@ -14,7 +16,7 @@ pub fn labels(rows: &Rows, column: &str) -> Result<Vec<String>> {
     let wanted: BTreeSet<_> = (0..rows.len()).map(|i| rows.record(i).0).collect();
     let mut by_file = BTreeMap::new();
     for path in wanted {
-        let records = read_columns(path, &[column])?;
+        let records = read_wanted(path, Wanted::classes(&[column]))?;
         let by_line: BTreeMap<u64, String> = records
             .into_iter()
             .filter_map(|(line, mut texts)| Some((line, texts.pop()?)))

@@ -7,6 +7,7 @@ mod fasta;
 mod grammar;
 mod labels;
 mod named;
+mod parquet;
 mod proteins;
 mod read;
 mod records;

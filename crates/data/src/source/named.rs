@@ -64,7 +64,7 @@ pub fn locate(name: &str, roots: &[&Path]) -> Result<PathBuf> {
     for root in roots {
         for name in &names {
             let base = root.join(name);
-            for extension in ["", ".txt", ".jsonl", ".csv"] {
+            for extension in ["", ".txt", ".jsonl", ".csv", ".parquet"] {
                 let mut path = base.clone().into_os_string();
                 path.push(extension);
                 let path = PathBuf::from(path);
@@ -81,7 +81,10 @@ pub fn locate(name: &str, roots: &[&Path]) -> Result<PathBuf> {
 fn not_found(name: &str, looked: &[String]) -> Error {
     let places = match looked {
         [] => "nowhere: no folder of data sets is set".to_owned(),
-        _ => format!("for {} (also with .txt, .jsonl, .csv)", looked.join(", ")),
+        _ => format!(
+            "for {} (also with .txt, .jsonl, .csv, .parquet)",
+            looked.join(", ")
+        ),
     };
     let hint = match known(name) {
         Some(set) => format!("run `tenon fetch dataset {}`, or set `TENON_DATA`", set.hub),

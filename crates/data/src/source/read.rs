@@ -10,7 +10,7 @@ use tenon_base::{Error, Result};
 
 use super::discover::{Format, Split, discover, format_of};
 use super::fasta::each_fasta;
-use super::records::each_record;
+use super::records::{Wanted, each_record};
 use super::rows::Rows;
 
 /// What is one document of a plain text file.
@@ -29,7 +29,8 @@ pub enum Documents {
 /// How files are read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadOptions {
-    /// Column of JSONL and CSV (a FASTA file has none); without one, `text` or the only column.
+    /// Column of JSONL, CSV and Parquet (a FASTA file has none); without one, `text` or the only
+    /// column.
     pub column: Option<String>,
     /// Documents of plain text.
     pub documents: Documents,
@@ -81,8 +82,8 @@ pub fn read_files(paths: &[PathBuf], options: &ReadOptions) -> Result<Rows> {
             }
             format => {
                 let wanted: Vec<&str> = options.column.as_deref().into_iter().collect();
-                each_record(path, format, &wanted, &mut |line, texts| {
-                    rows.push(line, texts[0])
+                each_record(path, format, Wanted::texts(&wanted), &mut |line, texts| {
+                    rows.push(line, &texts[0])
                 })?;
             }
         }

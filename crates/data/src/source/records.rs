@@ -1,55 +1,90 @@
-//! Records of JSON lines, JSON arrays and CSV: named columns as text.
+//! Records of JSON lines, JSON arrays, CSV and Parquet: named columns as text.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::io::BufRead;
 use std::path::Path;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tenon_base::suggest::nearest;
 use tenon_base::{Error, Result};
 
 use super::discover::{Format, format_of};
+use super::parquet::Parquet;
 use super::read::{binary, read_failed, read_text, reader};
 
 /// Called with the line and the wanted columns of each record.
-type Each<'a> = &'a mut dyn FnMut(u64, &[&str]) -> Result<()>;
+type Each<'a> = &'a mut dyn FnMut(u64, &[Cow<'_, str>]) -> Result<()>;
 
 /// The column that is read when none is named.
 const TEXT_COLUMN: &str = "text";
 
-/// All records of a JSONL, JSON or CSV file: the line of each and its `columns` as text. A missing
-/// column or a value that is not text is a data error.
+/// Which columns are visited, and what they may hold.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    /// Names; none for the one column that holds the text.
+    names: &'a [&'a str],
+    /// Whether whole numbers and booleans are taken as their text.
+    takes_classes: bool,
+}
+
+impl<'a> Wanted<'a> {
+    /// Columns that hold text.
+    pub(super) fn texts(names: &'a [&'a str]) -> Self {
+        Wanted {
+            names,
+            takes_classes: false,
+        }
+    }
+
+    /// Columns that tell classes: text, whole numbers or booleans.
+    pub(super) fn classes(names: &'a [&'a str]) -> Self {
+        Wanted {
+            names,
+            takes_classes: true,
+        }
+    }
+}
+
+/// All records of a JSONL, JSON, CSV or Parquet file: the line of each (Parquet: its number from 1)
+/// and its `columns` as text. A missing column or a value that is not text is a data error.
 pub fn read_columns(path: &Path, columns: &[&str]) -> Result<Vec<(u64, Vec<String>)>> {
+    read_wanted(path, Wanted::texts(columns))
+}
+
+/// What [`read_columns`] reads, of any columns.
+pub(super) fn read_wanted(path: &Path, wanted: Wanted<'_>) -> Result<Vec<(u64, Vec<String>)>> {
     let format = format_of(path)?;
     if matches!(format, Format::Text | Format::Fasta) {
         return Err(Error::usage("a text or FASTA file has no columns")
             .at(path.display().to_string())
-            .hint("use `.jsonl`, `.json`, `.csv` or `.tsv`"));
+            .hint("use `.jsonl`, `.json`, `.csv`, `.tsv` or `.parquet`"));
     }
     let mut records = Vec::new();
-    each_record(path, format, columns, &mut |line, texts| {
+    each_record(path, format, wanted, &mut |line, texts| {
         records.push((line, texts.iter().map(|text| text.to_string()).collect()));
         Ok(())
     })?;
     Ok(records)
 }
 
-/// Visits the records of a file; an empty `wanted` means the one column that holds the text.
+/// Visits the records of a file.
 pub(super) fn each_record(
     path: &Path,
     format: Format,
-    wanted: &[&str],
+    wanted: Wanted<'_>,
     each: Each<'_>,
 ) -> Result<()> {
     match format {
         Format::JsonLines => json_lines(path, wanted, each),
         Format::Json => json_array(path, wanted, each),
         Format::Csv(delimiter) => csv(path, delimiter, wanted, each),
+        Format::Parquet => parquet(path, wanted, each),
         Format::Text | Format::Fasta => unreachable!("callers read these as documents"),
     }
 }
 
-fn json_lines(path: &Path, wanted: &[&str], each: Each<'_>) -> Result<()> {
+fn json_lines(path: &Path, wanted: Wanted<'_>, each: Each<'_>) -> Result<()> {
     let mut file = reader(path)?;
     let (mut bytes, mut offset, mut line) = (Vec::new(), 0u64, 0u64);
     let mut names = None;
@@ -94,7 +129,7 @@ fn json_lines(path: &Path, wanted: &[&str], each: Each<'_>) -> Result<()> {
 }
 
 /// One array of objects; a file of JSON lines under the name `.json` is read as such.
-fn json_array(path: &Path, wanted: &[&str], each: Each<'_>) -> Result<()> {
+fn json_array(path: &Path, wanted: Wanted<'_>, each: Each<'_>) -> Result<()> {
     let text = read_text(path)?;
     if !text.trim_start().starts_with('[') {
         return json_lines(path, wanted, each);
@@ -122,7 +157,7 @@ fn json_record(
     path: &Path,
     line: u64,
     record: &Value,
-    wanted: &[&str],
+    wanted: Wanted<'_>,
     names: &mut Option<Vec<String>>,
     each: Each<'_>,
 ) -> Result<()> {
@@ -134,7 +169,7 @@ fn json_record(
     };
     if names.is_none() {
         let available: Vec<&str> = object.keys().map(String::as_str).collect();
-        let chosen = choose(&available, wanted).map_err(|error| error.at(place()))?;
+        let chosen = choose(&available, wanted.names).map_err(|error| error.at(place()))?;
         *names = Some(
             chosen
                 .into_iter()
@@ -144,19 +179,34 @@ fn json_record(
     }
     let mut texts = Vec::new();
     for name in names.iter().flatten() {
-        texts.push(json_text(object, name).map_err(|error| error.at(place()))?);
+        let value = object.get(name).ok_or_else(|| {
+            let available: Vec<&str> = object.keys().map(String::as_str).collect();
+            missing(name, &available).at(place())
+        })?;
+        texts.push(text_of(name, value, wanted).map_err(|error| error.at(place()))?);
     }
     each(line, &texts)
 }
 
-fn json_text<'a>(object: &'a Map<String, Value>, name: &str) -> Result<&'a str> {
-    let Some(value) = object.get(name) else {
-        let available: Vec<&str> = object.keys().map(String::as_str).collect();
-        return Err(missing(name, &available));
-    };
-    value
-        .as_str()
-        .ok_or_else(|| Error::data(format!("column `{name}` holds {}, not text", kind(value))))
+fn text_of<'a>(name: &str, value: &'a Value, wanted: Wanted<'_>) -> Result<Cow<'a, str>> {
+    match value {
+        Value::String(text) => Ok(text.into()),
+        Value::Bool(_) if wanted.takes_classes => Ok(value.to_string().into()),
+        Value::Number(n) if wanted.takes_classes && !n.is_f64() => Ok(n.to_string().into()),
+        _ if wanted.takes_classes => {
+            let kind = match value {
+                Value::Number(_) => "a number with a fraction",
+                _ => kind(value),
+            };
+            Err(Error::data(format!(
+                "column `{name}` holds {kind}, not text or a whole number"
+            )))
+        }
+        _ => Err(Error::data(format!(
+            "column `{name}` holds {}, not text",
+            kind(value)
+        ))),
+    }
 }
 
 fn kind(value: &Value) -> &'static str {
@@ -170,7 +220,7 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
-fn csv(path: &Path, delimiter: u8, wanted: &[&str], each: Each<'_>) -> Result<()> {
+fn csv(path: &Path, delimiter: u8, wanted: Wanted<'_>, each: Each<'_>) -> Result<()> {
     let text = read_text(path)?;
     let mut reader = csv::ReaderBuilder::new()
         .delimiter(delimiter)
@@ -185,7 +235,7 @@ fn csv(path: &Path, delimiter: u8, wanted: &[&str], each: Each<'_>) -> Result<()
     if let Some(twice) = available.iter().find(|name| !seen.insert(**name)) {
         return Err(Error::data(format!("two columns are called `{twice}`")).at(place));
     }
-    let chosen = choose(&available, wanted).map_err(|error| error.at(place))?;
+    let chosen = choose(&available, wanted.names).map_err(|error| error.at(place))?;
     let mut record = csv::StringRecord::new();
     let mut last_line = 0;
     while reader
@@ -193,7 +243,7 @@ fn csv(path: &Path, delimiter: u8, wanted: &[&str], each: Each<'_>) -> Result<()
         .map_err(|reason| csv_error(path, &reason))?
     {
         last_line = record.position().map_or(0, csv::Position::line);
-        let texts: Vec<&str> = chosen.iter().map(|&i| &record[i]).collect();
+        let texts: Vec<_> = chosen.iter().map(|&i| Cow::from(&record[i])).collect();
         each(last_line, &texts)?;
     }
     if last_line == 0 {
@@ -208,6 +258,27 @@ fn csv(path: &Path, delimiter: u8, wanted: &[&str], each: Each<'_>) -> Result<()
         );
     }
     Ok(())
+}
+
+fn parquet(path: &Path, wanted: Wanted<'_>, each: Each<'_>) -> Result<()> {
+    let file = Parquet::open(path)?;
+    let available = file.columns()?;
+    let place = path.display();
+    let chosen = choose(&available, wanted.names).map_err(|error| error.at(place.to_string()))?;
+    let mut is_empty = true;
+    file.each(&chosen, &mut |row, values| {
+        is_empty = false;
+        let columns = chosen.iter().zip(values);
+        let texts = columns
+            .map(|(&i, value)| text_of(available[i], value, wanted))
+            .collect::<Result<Vec<_>>>()
+            .map_err(|error| error.at(format!("{place}:{row}")))?;
+        each(row, &texts)
+    })?;
+    match is_empty {
+        true => Err(empty(path)),
+        false => Ok(()),
+    }
 }
 
 /// Whether the last record, which begins at `line`, goes on after that line.

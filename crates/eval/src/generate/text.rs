@@ -48,13 +48,14 @@ pub fn prompt_ids(tokenizer: &dyn Tokenizer, text: &str) -> Result<Vec<u32>> {
     Ok(vec![first])
 }
 
-/// Prompts of a file: the column `prompt` of JSONL, JSON or CSV, else each line that is not empty.
+/// Prompts of a file: the column `prompt` of JSONL, JSON, CSV or Parquet, else each line that is
+/// not empty.
 pub fn read_prompts(path: &Path) -> Result<Vec<String>> {
     let extension = path
         .extension()
         .and_then(|e| e.to_str())
         .unwrap_or_default();
-    let has_columns = ["jsonl", "ndjson", "json", "csv", "tsv"]
+    let has_columns = ["jsonl", "ndjson", "json", "csv", "tsv", "parquet"]
         .contains(&extension.to_ascii_lowercase().as_str());
     if has_columns {
         let records = read_columns(path, &[PROMPT_COLUMN])?;

@@ -29,7 +29,7 @@ pub struct GenerateArgs {
         required_unless_present = "prompts_file"
     )]
     pub prompts: Vec<String>,
-    /// File with prompts: one a line, or the column `prompt` of JSONL, JSON or CSV
+    /// File with prompts: one a line, or the column `prompt` of JSONL, JSON, CSV or Parquet
     #[arg(
         id = "prompts_file",
         long = "prompts",

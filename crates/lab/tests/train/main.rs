@@ -3,6 +3,7 @@
 mod classes;
 mod masked;
 mod memory;
+mod parquet;
 mod place;
 mod refuse;
 mod resume;

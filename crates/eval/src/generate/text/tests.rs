@@ -221,6 +221,12 @@ fn files_without_prompts_are_refused() {
         "no column `prompt`",
     );
     refuses("b.jsonl", b"{\"prompt\": 3}", Kind::Data, "a number");
+    refuses(
+        "b.parquet",
+        b"{\"prompt\": 3}",
+        Kind::Data,
+        "not a Parquet file",
+    );
     let absent = read_prompts(&folder.path().join("absent.txt")).unwrap_err();
     assert_eq!(absent.kind(), Kind::Io);
 }

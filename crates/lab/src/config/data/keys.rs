@@ -25,8 +25,8 @@ pub(in crate::config) const KEYS: &[Key] = &[
         "data.path",
         Type::Path,
         DefaultValue::Optional,
-        "File or folder of text, JSON Lines, CSV or FASTA, also packed as `.gz`, relative to the \
-         working directory.",
+        "File or folder of text, JSON Lines, CSV, FASTA, also packed as `.gz`, or Parquet, \
+         relative to the working directory.",
     ),
     Key::new(
         "data.text_column",

@@ -8,7 +8,7 @@ mod update;
 
 use crate::shape::DType;
 use std::ops::Range;
-pub use tenon_kernels::{Activation, RopeStyle};
+pub use tenon_kernels::{Activation, RopeStyle, ValueLoss};
 
 pub use experts::{Balance, ExpertKernels, Routes};
 pub use update::{AdamW, Sgd};
@@ -374,6 +374,11 @@ pub trait Kernels: ExpertKernels + Send {
         loss: Buf,
         rank: Option<Buf>,
     );
+    /// Loss of each row of numbers `y [R, C]` against given ones `[R, C]`, the mean over C; 0 where
+    /// the target is negative.
+    fn value_rows(&mut self, kind: ValueLoss, y: Buf, given: Buf, targets: Buf, loss: Buf);
+    /// Derivative of the sum of [`Kernels::value_rows`] in `y`.
+    fn value_rows_vjp(&mut self, kind: ValueLoss, y: Buf, given: Buf, targets: Buf, dy: Target);
 
     /// One AdamW update.
     fn adamw(&mut self, p: Buf, g: Buf, m: Buf, v: Buf, spec: &AdamW);

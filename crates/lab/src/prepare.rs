@@ -156,7 +156,10 @@ pub fn prepare(
     let tokens = (train_tokens, validation_tokens);
     let of = |redraw| objective(&spec, tokenizer.as_ref(), Some(&config), redraw);
     let objectives = match &classified {
-        Some(classified) => classified.objectives.clone(),
+        Some(classified) => {
+            let tokens = [tokens.0.as_ref(), tokens.1.as_ref()];
+            classified.objectives(&rows, tokens, tokenizer.as_ref())?
+        }
         None => [of(Redraw::EachEpoch)?, of(Redraw::Never)?],
     };
     let (train, validation) = loaders(&config, &spec, objectives, tokens)?;
@@ -204,7 +207,8 @@ fn texts_hash(rows: &TrainValidation, classified: Option<&Classified>) -> String
     let train = rows.train.texts().map(|text| ("train", text.as_bytes()));
     let validation = rows.validation.texts();
     let validation = validation.map(|text| ("validation", text.as_bytes()));
-    let labels = classified.into_iter().flat_map(Classified::parts);
+    let labels = classified.map(Classified::cells).unwrap_or_default();
+    let labels = labels.iter().map(|label| ("label", label.as_bytes()));
     hash::sha256_parts(train.chain(validation).chain(labels))
 }
 

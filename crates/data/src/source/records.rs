@@ -1,5 +1,6 @@
 //! Records of JSON lines, JSON arrays and CSV: named columns as text.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::io::BufRead;
 use std::path::Path;
@@ -14,12 +15,33 @@ use super::read::{binary, read_failed, read_text, reader};
 /// Called with the line and the wanted columns of each record.
 type Each<'a> = &'a mut dyn FnMut(u64, &[&str]) -> Result<()>;
 
+/// Names of columns, and what they may hold.
+pub(super) type Wanted<'a> = (&'a [&'a str], Cells);
+
 /// The column that is read when none is named.
 const TEXT_COLUMN: &str = "text";
 
 /// All records of a JSONL, JSON or CSV file: the line of each and its `columns` as text. A missing
 /// column or a value that is not text is a data error.
 pub fn read_columns(path: &Path, columns: &[&str]) -> Result<Vec<(u64, Vec<String>)>> {
+    read_table(path, columns, Cells::Text)
+}
+
+/// As [`read_columns`], but numbers, truth values and lists of JSON are taken as their JSON text.
+pub(super) fn read_cells(path: &Path, columns: &[&str]) -> Result<Vec<(u64, Vec<String>)>> {
+    read_table(path, columns, Cells::Any)
+}
+
+/// What the columns of JSON may hold.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cells {
+    /// Text alone.
+    Text,
+    /// Anything but null and objects.
+    Any,
+}
+
+fn read_table(path: &Path, columns: &[&str], cells: Cells) -> Result<Vec<(u64, Vec<String>)>> {
     let format = format_of(path)?;
     if matches!(format, Format::Text | Format::Fasta) {
         return Err(Error::usage("a text or FASTA file has no columns")
@@ -27,7 +49,7 @@ pub fn read_columns(path: &Path, columns: &[&str]) -> Result<Vec<(u64, Vec<Strin
             .hint("use `.jsonl`, `.json`, `.csv` or `.tsv`"));
     }
     let mut records = Vec::new();
-    each_record(path, format, columns, &mut |line, texts| {
+    each_record(path, format, (columns, cells), &mut |line, texts| {
         records.push((line, texts.iter().map(|text| text.to_string()).collect()));
         Ok(())
     })?;
@@ -38,18 +60,18 @@ pub fn read_columns(path: &Path, columns: &[&str]) -> Result<Vec<(u64, Vec<Strin
 pub(super) fn each_record(
     path: &Path,
     format: Format,
-    wanted: &[&str],
+    wanted: Wanted<'_>,
     each: Each<'_>,
 ) -> Result<()> {
     match format {
         Format::JsonLines => json_lines(path, wanted, each),
         Format::Json => json_array(path, wanted, each),
-        Format::Csv(delimiter) => csv(path, delimiter, wanted, each),
+        Format::Csv(delimiter) => csv(path, delimiter, wanted.0, each),
         Format::Text | Format::Fasta => unreachable!("callers read these as documents"),
     }
 }
 
-fn json_lines(path: &Path, wanted: &[&str], each: Each<'_>) -> Result<()> {
+fn json_lines(path: &Path, wanted: Wanted<'_>, each: Each<'_>) -> Result<()> {
     let mut file = reader(path)?;
     let (mut bytes, mut offset, mut line) = (Vec::new(), 0u64, 0u64);
     let mut names = None;
@@ -94,7 +116,7 @@ fn json_lines(path: &Path, wanted: &[&str], each: Each<'_>) -> Result<()> {
 }
 
 /// One array of objects; a file of JSON lines under the name `.json` is read as such.
-fn json_array(path: &Path, wanted: &[&str], each: Each<'_>) -> Result<()> {
+fn json_array(path: &Path, wanted: Wanted<'_>, each: Each<'_>) -> Result<()> {
     let text = read_text(path)?;
     if !text.trim_start().starts_with('[') {
         return json_lines(path, wanted, each);
@@ -122,7 +144,7 @@ fn json_record(
     path: &Path,
     line: u64,
     record: &Value,
-    wanted: &[&str],
+    (wanted, cells): Wanted<'_>,
     names: &mut Option<Vec<String>>,
     each: Each<'_>,
 ) -> Result<()> {
@@ -144,19 +166,27 @@ fn json_record(
     }
     let mut texts = Vec::new();
     for name in names.iter().flatten() {
-        texts.push(json_text(object, name).map_err(|error| error.at(place()))?);
+        texts.push(json_text(object, name, cells).map_err(|error| error.at(place()))?);
     }
+    let texts: Vec<&str> = texts.iter().map(Cow::as_ref).collect();
     each(line, &texts)
 }
 
-fn json_text<'a>(object: &'a Map<String, Value>, name: &str) -> Result<&'a str> {
+fn json_text<'a>(object: &'a Map<String, Value>, name: &str, cells: Cells) -> Result<Cow<'a, str>> {
     let Some(value) = object.get(name) else {
         let available: Vec<&str> = object.keys().map(String::as_str).collect();
         return Err(missing(name, &available));
     };
-    value
-        .as_str()
-        .ok_or_else(|| Error::data(format!("column `{name}` holds {}, not text", kind(value))))
+    match value {
+        Value::String(text) => Ok(Cow::Borrowed(text)),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) if cells == Cells::Any => {
+            Ok(Cow::Owned(value.to_string()))
+        }
+        _ => {
+            let message = format!("column `{name}` holds {}, not text", kind(value));
+            Err(Error::data(message))
+        }
+    }
 }
 
 fn kind(value: &Value) -> &'static str {

@@ -1,7 +1,7 @@
 //! Row-wise operators on the CPU: norms, rotation, dropout, means, losses.
 
 use super::{Cpu, whole, with_float};
-use crate::table::{Buf, RopeStyle, Target, XentSpec};
+use crate::table::{Buf, RopeStyle, Target, ValueLoss, XentSpec};
 use tenon_kernels::{self as kernels, Cols, ColsMut, Lend, MeanPool, NormGrads, NormSaved, Rope};
 
 /// What a norm kept for its derivative.
@@ -146,5 +146,36 @@ pub(super) fn xent_rows(
         let chosen = chosen.map(|c| lend.read(whole(c)));
         let (logits, targets) = (lend.write(whole(logits)), lend.read(whole(targets)));
         kernels::xent_rows(cx, xent, logits, targets, chosen, lend.write(whole(loss)), rank);
+    });
+}
+
+pub(super) fn value_rows(
+    cpu: &mut Cpu,
+    kind: ValueLoss,
+    [y, given]: [Buf; 2],
+    targets: Buf,
+    loss: Buf,
+) {
+    let (_, lend) = cpu.open();
+    with_float!(y.dtype, S => {
+        let [y, given] = [y, given].map(|b| lend.read::<S>(whole(b)));
+        let targets = lend.read(whole(targets));
+        kernels::value_rows(kind, y, given, targets, lend.write(whole(loss)));
+    });
+}
+
+pub(super) fn value_rows_vjp(
+    cpu: &mut Cpu,
+    kind: ValueLoss,
+    [y, given]: [Buf; 2],
+    targets: Buf,
+    dy: Target,
+) {
+    let (_, lend) = cpu.open();
+    let Target { buf, accumulate } = dy;
+    with_float!(y.dtype, S => {
+        let [y, given] = [y, given].map(|b| lend.read::<S>(whole(b)));
+        let targets = lend.read(whole(targets));
+        kernels::value_rows_vjp(kind, y, given, targets, lend.write(whole(buf)), accumulate);
     });
 }

@@ -9,7 +9,7 @@ use tenon_base::{Error, Result};
 use tenon_engine::Extent;
 use tenon_engine::exec::IGNORE;
 
-use crate::spec::{Objective, Spec};
+use crate::spec::{Objective, Problem, Spec};
 
 /// A tensor of integers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub struct IntTensor {
 }
 
 /// Sequences one after the other, without padding.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Packed {
     /// `B` and `T` of the given tensors.
     pub rows_columns: [usize; 2],
@@ -39,6 +39,8 @@ pub struct Packed {
     /// are masked; absent when no labels were given. Of a model that tells the class of a sequence
     /// `[S]`.
     pub targets: Option<Vec<i32>>,
+    /// Numbers to be told, `[S, C]`, of a model that tells some of a sequence; empty of others.
+    pub given: Vec<f64>,
     /// For each packed sequence, which of the given ones it is, `[S]`: its row, or its place in the
     /// given bounds.
     pub sequence_places: Vec<usize>,
@@ -159,9 +161,17 @@ pub fn pack(inputs: &BTreeMap<String, IntTensor>, bounds: Bounds) -> Result<Pack
             packed.sequence_places.push(i);
         }
     }
-    if let Objective::Sequence { n_classes } = bounds.objective
+    if let Objective::Sequence { n_classes, problem } = bounds.objective
         && let Some(labels) = inputs.get(LABELS)
     {
+        if problem != Problem::SingleLabel {
+            let what = format!(
+                "`{LABELS}` are classes, the model's problem is `{}`",
+                problem.name()
+            );
+            let hint = "leave them out; `tenon eval` compares with a table of numbers or labels";
+            return Err(Error::data(what).hint(hint));
+        }
         packed.targets = Some(classes::targets(labels, n_classes, &packed)?);
     }
     Ok(packed)

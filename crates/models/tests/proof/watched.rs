@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use tenon_engine::cpu::{Cpu, Isa};
 use tenon_engine::table::{
-    Activation, AdamW, AttentionDims, AttentionIn, Cache, Operand, RopeStyle, Sgd, Target, XentSpec,
+    Activation, AdamW, AttentionDims, AttentionIn, Cache, Operand, RopeStyle, Sgd, Target,
+    ValueLoss, XentSpec,
 };
 use tenon_engine::table::{Balance, ExpertKernels, Routes};
 use tenon_engine::{Buf, DType, Executor, Kernels, PlanOptions, Recompute};
@@ -74,7 +75,9 @@ impl<T: Ends> Ends for Option<T> {
 macro_rules! touch_nothing {
     ($($ty:ty),*) => { $(impl Ends for $ty { fn end(&self) -> usize { 0 } })* };
 }
-touch_nothing!(f64, u32, usize, bool, [u32; 2], RopeStyle, Activation);
+touch_nothing!(
+    f64, u32, usize, bool, [u32; 2], RopeStyle, Activation, ValueLoss
+);
 touch_nothing!(&Balance);
 touch_nothing!(&AttentionDims, &AdamW, &Sgd, &XentSpec, &[u8], &mut [u8]);
 
@@ -165,6 +168,8 @@ impl Kernels for Watched {
             spec: &XentSpec, logits: Buf, targets: Buf, chosen: Option<Buf>, gradient: bool,
             loss: Buf, rank: Option<Buf>
         );
+        fn value_rows(kind: ValueLoss, y: Buf, given: Buf, targets: Buf, loss: Buf);
+        fn value_rows_vjp(kind: ValueLoss, y: Buf, given: Buf, targets: Buf, dy: Target);
         fn token_dropout(
             mask_id: u32, trained: f64, x: Buf, ids: Buf, bounds: Buf, y: Buf
         );

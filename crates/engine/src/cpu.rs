@@ -8,8 +8,7 @@ mod rows;
 
 use crate::shape::DType;
 use crate::table::{
-    AdamW, AttentionDims, AttentionIn, Buf, Cache, Kernels, Operand, Sgd, Target, ValueLoss,
-    XentSpec,
+    AdamW, AttentionDims, AttentionIn, Buf, Cache, Kernels, Operand, Sgd, Target, XentSpec,
 };
 pub use tenon_kernels::Isa;
 use tenon_kernels::{self as kernels, Activation, Arena, Cx, Lend, Pool, Region, RopeStyle};
@@ -356,14 +355,6 @@ impl Kernels for Cpu {
         rank: Option<Buf>,
     ) {
         rows::xent_rows(self, spec, [logits, targets, loss], chosen, gradient, rank);
-    }
-
-    fn value_rows(&mut self, kind: ValueLoss, y: Buf, given: Buf, targets: Buf, loss: Buf) {
-        rows::value_rows(self, kind, [y, given], targets, loss);
-    }
-
-    fn value_rows_vjp(&mut self, kind: ValueLoss, y: Buf, given: Buf, targets: Buf, dy: Target) {
-        rows::value_rows_vjp(self, kind, [y, given], targets, dy);
     }
 
     fn adamw(&mut self, p: Buf, g: Buf, m: Buf, v: Buf, spec: &AdamW) {

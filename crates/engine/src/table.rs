@@ -5,13 +5,14 @@
 
 mod experts;
 mod update;
+mod values;
 
 use crate::shape::DType;
-use std::ops::Range;
-pub use tenon_kernels::{Activation, RopeStyle, ValueLoss};
-
 pub use experts::{Balance, ExpertKernels, Routes};
+use std::ops::Range;
+pub use tenon_kernels::{Activation, RopeStyle};
 pub use update::{AdamW, Sgd};
+pub use values::{ValueKernels, ValueLoss};
 
 /// For which products a matrix was packed into panels when it was written. What panels look like is
 /// known to the device alone.
@@ -225,7 +226,7 @@ pub struct Cache {
 /// Everything a device can do. All buffers are handles into the device's one arena.
 ///
 /// Every method computes the same bits for every number of threads.
-pub trait Kernels: ExpertKernels + Send {
+pub trait Kernels: ExpertKernels + ValueKernels + Send {
     /// Allocates the arena, zeroed. Called once, before anything else.
     fn reserve(&mut self, bytes: usize);
     /// Copies host bytes, row by row, into a contiguous buffer, or into panels.
@@ -374,12 +375,6 @@ pub trait Kernels: ExpertKernels + Send {
         loss: Buf,
         rank: Option<Buf>,
     );
-    /// Loss of each row of numbers `y [R, C]` against given ones `[R, C]`, the mean over C; 0 where
-    /// the target is negative.
-    fn value_rows(&mut self, kind: ValueLoss, y: Buf, given: Buf, targets: Buf, loss: Buf);
-    /// Derivative of the sum of [`Kernels::value_rows`] in `y`.
-    fn value_rows_vjp(&mut self, kind: ValueLoss, y: Buf, given: Buf, targets: Buf, dy: Target);
-
     /// One AdamW update.
     fn adamw(&mut self, p: Buf, g: Buf, m: Buf, v: Buf, spec: &AdamW);
     /// One SGD update, with momentum when there is a velocity.

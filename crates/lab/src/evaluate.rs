@@ -95,14 +95,19 @@ pub struct Verdict {
 /// `Usage` for data that is asked for in vain; `Data` for files that cannot be used; `Io`.
 pub fn subject(place: &Place, wanted: &Wanted, context: &Context) -> Result<Subject> {
     let config = place.config(context.disk.as_ref())?;
-    match (config, &wanted.data) {
+    let subject = match (config, &wanted.data) {
         (Some(config), None) => of_run(place, config, wanted, context),
         (None, None) => Err(
             Error::usage("a model that belongs to no run has no data of its own")
                 .hint("give some with `--data`"),
         ),
         (config, Some(data)) => on_other_data(place, config, data, wanted, context),
+    }?;
+    if wanted.label_columns.is_some() && !subject.spec.has_classes() {
+        let message = "the model tells tokens: no column of labels is read";
+        return Err(Error::usage(message).hint("leave `--label-column` out"));
     }
+    Ok(subject)
 }
 
 /// A run's own data, through the same path as in training: same tokenizer, layout and mask.

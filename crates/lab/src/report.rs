@@ -81,7 +81,7 @@ fn outcome(facts: &ReportFacts) -> String {
 }
 
 /// A metric that only heads have, whose loss is about something else than tokens.
-const OF_HEADS: [&str; 3] = ["accuracy", "f1_micro", "mse"];
+const OF_HEADS: [&str; 2] = ["f1_macro", "mse"];
 
 /// The metrics that have a best value; losses of tokens with their perplexity.
 fn results(summaries: &[Summary]) -> String {

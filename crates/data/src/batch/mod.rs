@@ -22,8 +22,8 @@ pub const NOT_COUNTED: i32 = -100;
 pub struct Batch {
     /// `[R]` token ids.
     pub ids: Vec<i32>,
-    /// `[n_seqs]` the class of each sequence, of an objective of classes, or 0 of one of numbers; of
-    /// an objective of token classes `[R]` the class of each row or `NOT_COUNTED`; of others
+    /// `[n_seqs]` the class of each sequence, of an objective of classes, or 0 of one of numbers;
+    /// of an objective of token classes `[R]` the class of each row or `NOT_COUNTED`; of others
     /// `[R]` the target of each row or `NOT_COUNTED`: of a causal objective the next token of the
     /// same sequence (already shifted), of a masked one the token that stood in this row.
     pub targets: Vec<i32>,

@@ -27,8 +27,8 @@ use crate::table;
     tenon eval runs/quickstart --data held_out.jsonl --text-column body --json\n\n\
     A run's model reads data in the layout of its run. Of a model without a run, documents are\n\
     laid end to end, each seeing itself alone, so that every token counts.\n\n\
-    A head of classes is measured by accuracy, macro F1 and Matthews' correlation, one of labels by\n\
-    micro and macro F1, one of numbers by squared error and correlations.")]
+    A head of classes is measured by accuracy, macro F1 and Matthews' correlation, one of labels\n\
+    by micro and macro F1, one of numbers by squared error and correlations.")]
 pub struct EvalArgs {
     /// Which model
     #[command(flatten)]

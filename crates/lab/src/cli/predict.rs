@@ -24,10 +24,11 @@ use crate::{subject, table};
     Other tasks read sequences from `--data` (FASTA, or any text that training reads):\n\
     `embed` writes `embeddings [n,D]`, `mutations` a table of how likely residues or the\n\
     `--mutations` are where the model cannot see them, `head` a table of what the model's head\n\
-    tells. Of one class: `sequence`, `label`, and the probability of each class under its name;\n\
-    of tokens the same a token, after its `position` from 1 and its `token`; of labels: those\n\
-    with a probability above 0.5, between `;`, and each one's probability; of numbers: each\n\
-    under its name.\n\n\
+    tells, a row a sequence or token:\n  \
+    classes     sequence, label, and a column of probabilities for each class\n  \
+    of tokens   sequence, position (from 1), token, label, and the probabilities\n  \
+    labels      sequence, labels (those above 0.5, between `;`), and the probabilities\n  \
+    numbers     sequence, and a column for each number\n\n\
     Examples:\n  \
     tenon predict model/ --inputs in.safetensors --out out.safetensors --grads --dtype f64\n  \
     tenon predict esm2/ --task embed --data proteins.fasta --out embeddings.safetensors\n  \

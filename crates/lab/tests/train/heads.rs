@@ -142,6 +142,13 @@ fn labels_that_do_not_fit_their_tokens_are_refused() {
     let other = "text,label\nAW,HE\nAPG,HEX\nAG,EH\nAK,EH\n";
     let named = "head: token, labels: [H, E]";
     refused(other, named, &["no class `X`", "data.csv:3", "`H`, `E`"]);
+    let lists = "text,label\nAW,a\nAP,\"[\"\"a\"\",\"\"b\"\"]\"\nAG,b\nAK,b\n";
+    let hint = "multi_label_classification";
+    refused(
+        lists,
+        "head: sequence",
+        &["holds a list", "data.csv:3", hint],
+    );
     let regression = "head: sequence, problem_type: regression";
     for wrong in ["NaN", "inf", "high"] {
         let table = format!("text,label\nAW,1\nAP,{wrong}\nAG,2\nAK,3\n");
@@ -229,7 +236,7 @@ fn several_labels_are_learned_judged_and_told() {
     }
     place.write("data.csv", text);
     let head = "head: sequence, problem_type: multi_label_classification";
-    place.write("labels.yaml", config(head, "data.csv", 120));
+    place.write("labels.yaml", config(head, "data.csv", 240));
     place.succeed(&["train", "labels.yaml"]);
     let facts = json(&place.succeed(&["eval", "runs/labels", "--json"]));
     assert_eq!(facts["of_each"][1]["label"], "bent");

@@ -9,7 +9,7 @@ use tenon_base::{Error, Result};
 use tenon_engine::Extent;
 use tenon_engine::exec::IGNORE;
 
-use crate::spec::{Objective, Problem, Spec};
+use crate::spec::{Objective, Spec};
 
 /// A tensor of integers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -161,18 +161,8 @@ pub fn pack(inputs: &BTreeMap<String, IntTensor>, bounds: Bounds) -> Result<Pack
             packed.sequence_places.push(i);
         }
     }
-    if let Objective::Sequence { n_classes, problem } = bounds.objective
-        && let Some(labels) = inputs.get(LABELS)
-    {
-        if problem != Problem::SingleLabel {
-            let what = format!(
-                "`{LABELS}` are classes, the model's problem is `{}`",
-                problem.name()
-            );
-            let hint = "leave them out; `tenon eval` compares with a table of numbers or labels";
-            return Err(Error::data(what).hint(hint));
-        }
-        packed.targets = Some(classes::targets(labels, n_classes, &packed)?);
+    if of_sequences && let Some(labels) = inputs.get(LABELS) {
+        packed.targets = Some(classes::targets(labels, bounds.objective, &packed)?);
     }
     Ok(packed)
 }

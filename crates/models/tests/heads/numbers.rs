@@ -113,7 +113,9 @@ fn outputs_of_heads_are_those_of_each_sequence_alone() {
         for (outputs, ids) in all.iter().zip(&ids) {
             let rows = if of_tokens { ids.len() } else { 1 };
             assert_eq!(outputs.len(), rows * width, "{name}");
-            let alone = sequences.head_outputs(&[ids.clone()], &mut |_| ()).unwrap();
+            let alone = sequences
+                .head_outputs(std::slice::from_ref(ids), &mut |_| ())
+                .unwrap();
             assert_eq!(*outputs, alone[0], "{name}");
         }
     }

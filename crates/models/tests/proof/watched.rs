@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use tenon_engine::cpu::{Cpu, Isa};
 use tenon_engine::table::{
-    Activation, AdamW, AttentionDims, AttentionIn, Cache, Operand, RopeStyle, Sgd, Target,
-    ValueLoss, XentSpec,
+    Activation, AdamW, AttentionDims, AttentionIn, Cache, Operand, RopeStyle, Sgd, Target, XentSpec,
 };
-use tenon_engine::table::{Balance, ExpertKernels, Routes};
+use tenon_engine::table::{Balance, ExpertKernels, Routes, ValueKernels, ValueLoss};
 use tenon_engine::{Buf, DType, Executor, Kernels, PlanOptions, Recompute};
 
 /// Where an argument of a kernel ends in the arena; 0 for numbers.
@@ -107,6 +106,13 @@ impl ExpertKernels for Watched {
     }
 }
 
+impl ValueKernels for Watched {
+    watched! {
+        fn value_rows(kind: ValueLoss, y: Buf, given: Buf, targets: Buf, loss: Buf);
+        fn value_rows_vjp(kind: ValueLoss, y: Buf, given: Buf, targets: Buf, dy: Target);
+    }
+}
+
 impl Kernels for Watched {
     fn reserve(&mut self, bytes: usize) {
         self.cpu.reserve(bytes);
@@ -168,8 +174,6 @@ impl Kernels for Watched {
             spec: &XentSpec, logits: Buf, targets: Buf, chosen: Option<Buf>, gradient: bool,
             loss: Buf, rank: Option<Buf>
         );
-        fn value_rows(kind: ValueLoss, y: Buf, given: Buf, targets: Buf, loss: Buf);
-        fn value_rows_vjp(kind: ValueLoss, y: Buf, given: Buf, targets: Buf, dy: Target);
         fn token_dropout(
             mask_id: u32, trained: f64, x: Buf, ids: Buf, bounds: Buf, y: Buf
         );

@@ -104,8 +104,7 @@ pub(super) fn exit_codes_json() -> Value {
 pub(super) const METRICS: &[(&str, &str)] = &[
     (
         "loss",
-        "mean negative log-likelihood of the counted tokens, classes or labels in nats; of numbers \
-         the mean squared error",
+        "mean negative log-likelihood of what is told, in nats; of numbers `mse`",
     ),
     ("perplexity", "e to the loss"),
     (
@@ -119,21 +118,17 @@ pub(super) const METRICS: &[(&str, &str)] = &[
     ),
     (
         "f1_macro",
-        "mean over the classes of the harmonic mean of precision and recall; classes that are \
-         neither right nor told are left out, labels are not",
+        "mean over classes of the harmonic mean of precision and recall",
     ),
     (
         "f1_micro",
-        "the same mean over all answers of all labels together",
+        "that mean over the answers of all labels together",
     ),
-    (
-        "matthews_corrcoef",
-        "correlation of the right and the told classes; 0 where one is always told",
-    ),
+    ("matthews_corrcoef", "correlation of right and told classes"),
     ("mse", "mean squared error of numbers"),
     (
         "pearson",
-        "correlation of the right and the told numbers, the mean over columns",
+        "correlation of right and told numbers, the mean over columns",
     ),
     ("spearman", "the same of their ranks"),
     (

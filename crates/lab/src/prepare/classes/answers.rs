@@ -41,7 +41,7 @@ impl Answers {
             return Err(Error::usage(message).at("data.label_column"));
         };
         if let Told::Sequence(Problem::SingleLabel) = told {
-            return source::labels(rows, column).map(Answers::One);
+            return one_each(rows, column);
         }
         let cells = source::cells(rows, &[column])?;
         let labels = |(i, cell): (usize, Vec<String>)| {
@@ -65,6 +65,23 @@ impl Answers {
             Answers::One(labels) => labels.clone(),
             Answers::Many(lists) => lists.iter().map(|list| format!("{list:?}")).collect(),
             Answers::Numbers { values, .. } => values.iter().map(f64::to_string).collect(),
+        }
+    }
+}
+
+/// One label a row. A list is a sign that another head was meant.
+fn one_each(rows: &Rows, column: &str) -> Result<Answers> {
+    let labels = source::labels(rows, column)?;
+    match labels
+        .iter()
+        .position(|label| source::list_items(label).is_some())
+    {
+        None => Ok(Answers::One(labels)),
+        Some(i) => {
+            let message = format!("column `{column}` holds a list where a text has one class");
+            let hint = "set `model.problem_type: multi_label_classification`, or \
+                        `model.head: token` for a class a token";
+            Err(Error::data(message).at(rows.place(i)).hint(hint))
         }
     }
 }

@@ -208,7 +208,6 @@ fn as_json(
             "batch_size": spec.batch_size,
             "tokenizer": subject.tokenizer.spec_name(),
         },
-        "batches": verdict.batches,
     });
     let measured = match &verdict.judgement {
         Judgement::Tokens(judged) => json!({
@@ -225,6 +224,7 @@ fn as_json(
     if let (Some(document), Value::Object(measured)) = (document.as_object_mut(), measured) {
         document.extend(measured);
     }
+    document["batches"] = json!(verdict.batches);
     if let Some(samples) = samples {
         let samples = samples.iter().map(super::generate::continuation_json);
         document["samples"] = samples.collect();

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use tenon_base::Kind;
 use tenon_data::batch::{
-    Batch, Borders, Layout, Loader, LoaderSpec, Objective, Order, Partial, Sight, Tokens,
+    Batch, Borders, Layout, Loader, LoaderSpec, NOT_COUNTED, Numbers, Objective, Order, Partial,
+    Sight, Tokens,
 };
-use tenon_data::source::{Documents, ReadOptions, Rows, labels, read_files};
+use tenon_data::source::{Documents, ReadOptions, Rows, cells, labels, list_items, read_files};
 use tenon_data::split;
 use tenon_data::vocab::ByteTokenizer;
 
@@ -70,9 +71,104 @@ fn labels_that_are_not_there_are_named() {
     assert!(error.to_string().contains("no columns"), "{error}");
 }
 
+/// Numbers and lists keep their text, in the order of the columns; a cell may be empty.
+#[test]
+fn cells_of_several_columns_are_text() {
+    let (_folder, rows) = read(&[
+        ("a.csv", "b,text,a\n1.5,ax,\n"),
+        (
+            "b.jsonl",
+            "{\"text\": \"x\", \"a\": [1, \"k\"], \"b\": true}\n",
+        ),
+    ]);
+    let found = cells(&rows, &["a", "b"]).unwrap();
+    assert_eq!(found, [["", "1.5"], ["[1,\"k\"]", "true"]]);
+    assert_eq!(list_items(&found[1][0]).unwrap(), ["1", "k"]);
+    for none in ["", "HHE", "[", "[null]", "[[1]]", "{}", "[1] 2"] {
+        assert_eq!(list_items(none), None, "{none}");
+    }
+    let (_folder, rows) = read(&[("c.jsonl", "{\"text\": \"x\", \"a\": null}\n")]);
+    let error = cells(&rows, &["a"]).unwrap_err();
+    assert!(error.message().contains("holds null"), "{error}");
+}
+
 const EOS: i32 = 256;
 
+/// Tokens are `abcdef` and an end, `g` and an end, `hij` and an end; four of a document are kept.
+#[test]
+fn classes_of_tokens_are_cut_with_their_tokens() {
+    let none = NOT_COUNTED;
+    let classes = vec![0, 1, 2, 3, 4, 5, none, none, none, 6, none, 7, none];
+    let told = |classes| Objective::TokenClasses(Arc::new(classes));
+    let one = Layout::OnePerRow;
+    let mut loader = loader_of(one, told(classes.clone()), Order::InOrder).unwrap();
+    // The second document has no class at all.
+    assert_eq!(
+        (loader.facts().n_documents, loader.facts().n_dropped),
+        (2, 1)
+    );
+    let mut batch = Batch::default();
+    loader.next(&mut batch);
+    assert_eq!(batch.ids, [97, 98, 99, EOS, 104, 105, 106, EOS]);
+    assert_eq!(batch.targets, [0, 1, 2, none, 6, none, 7, none]);
+    assert_eq!(
+        (batch.n_loss_tokens, &batch.cu_seqlens[..]),
+        (5, &[0, 4, 8][..])
+    );
+    for (wrong, message) in [
+        (classes[1..].to_vec(), "12 classes of 13 tokens"),
+        (vec![-1; 13], "a token has the class -1"),
+    ] {
+        let error = loader_of(one, told(wrong), Order::InOrder).unwrap_err();
+        assert!(error.message().contains(message), "{error}");
+    }
+}
+
+#[test]
+fn numbers_follow_their_documents() {
+    let told = |values: &[f64]| {
+        let values = values.to_vec();
+        Objective::Numbers(Arc::new(Numbers { width: 2, values }))
+    };
+    let values = [0.5, 1.0, 2.5, 3.0, 4.5, 5.0];
+    let mut loader = loader_of(
+        Layout::OnePerRow,
+        told(&values),
+        Order::Shuffled { seed: 3 },
+    );
+    let loader = loader.as_mut().unwrap();
+    let mut batch = Batch::default();
+    for _ in 0..20 {
+        loader.next(&mut batch);
+        assert_eq!(batch.targets, vec![0; batch.n_seqs()]);
+        assert_eq!(batch.n_loss_tokens, batch.n_seqs());
+        for (bounds, given) in batch.cu_seqlens.windows(2).zip(batch.given.chunks(2)) {
+            let first = batch.ids[bounds[0] as usize];
+            let expected = [
+                (97, &values[..2]),
+                (103, &values[2..4]),
+                (104, &values[4..]),
+            ];
+            assert!(expected.contains(&(first, given)));
+        }
+    }
+    let refused = |values: &[f64], message: &str| {
+        let error = loader_of(Layout::OnePerRow, told(values), Order::InOrder).unwrap_err();
+        assert!(error.message().contains(message), "{error}");
+    };
+    refused(&values[1..], "5 numbers of 3 documents with 2 each");
+    refused(&[0.5, f64::NAN, 2.5, 3.0, 4.5, 5.0], "NaN is to be told");
+}
+
 fn loader(layout: Layout, classes: &[i32], order: Order) -> tenon_base::Result<Loader> {
+    loader_of(
+        layout,
+        Objective::Classes(Arc::new(classes.to_vec())),
+        order,
+    )
+}
+
+fn loader_of(layout: Layout, told: Objective, order: Order) -> tenon_base::Result<Loader> {
     let (_folder, rows) = read(&[("a.csv", "text\nabcdef\ng\nhij\n")]);
     let tokens = Tokens::of_rows(&rows, &ByteTokenizer, NonZeroUsize::MIN).unwrap();
     let spec = LoaderSpec {
@@ -82,8 +178,7 @@ fn loader(layout: Layout, classes: &[i32], order: Order) -> tenon_base::Result<L
         order,
         partial: Partial::Keep,
     };
-    let objective = Objective::Classes(Arc::new(classes.to_vec()));
-    Loader::with_objective(Arc::new(tokens), spec, objective)
+    Loader::with_objective(Arc::new(tokens), spec, told)
 }
 
 #[test]

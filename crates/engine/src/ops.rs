@@ -18,6 +18,7 @@ mod router_balance;
 mod select_rows;
 mod swiglu;
 mod token_dropout;
+mod value_loss;
 
 pub use activation::Activate;
 pub use add::Add;
@@ -37,6 +38,7 @@ pub use router_balance::RouterBalance;
 pub use select_rows::SelectRows;
 pub use swiglu::SwiGlu;
 pub use token_dropout::TokenDropout;
+pub use value_loss::RowValueLoss;
 
 use crate::check::Entry;
 
@@ -59,4 +61,5 @@ pub const OPS: &[Entry] = &[
     select_rows::ENTRY,
     swiglu::ENTRY,
     token_dropout::ENTRY,
+    value_loss::ENTRY,
 ];

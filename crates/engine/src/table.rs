@@ -5,13 +5,14 @@
 
 mod experts;
 mod update;
+mod values;
 
 use crate::shape::DType;
+pub use experts::{Balance, ExpertKernels, Routes};
 use std::ops::Range;
 pub use tenon_kernels::{Activation, RopeStyle};
-
-pub use experts::{Balance, ExpertKernels, Routes};
 pub use update::{AdamW, Sgd};
+pub use values::{ValueKernels, ValueLoss};
 
 /// For which products a matrix was packed into panels when it was written. What panels look like is
 /// known to the device alone.
@@ -225,7 +226,7 @@ pub struct Cache {
 /// Everything a device can do. All buffers are handles into the device's one arena.
 ///
 /// Every method computes the same bits for every number of threads.
-pub trait Kernels: ExpertKernels + Send {
+pub trait Kernels: ExpertKernels + ValueKernels + Send {
     /// Allocates the arena, zeroed. Called once, before anything else.
     fn reserve(&mut self, bytes: usize);
     /// Copies host bytes, row by row, into a contiguous buffer, or into panels.
@@ -374,7 +375,6 @@ pub trait Kernels: ExpertKernels + Send {
         loss: Buf,
         rank: Option<Buf>,
     );
-
     /// One AdamW update.
     fn adamw(&mut self, p: Buf, g: Buf, m: Buf, v: Buf, spec: &AdamW);
     /// One SGD update, with momentum when there is a velocity.

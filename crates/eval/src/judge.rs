@@ -7,10 +7,11 @@ use tenon_base::{Error, Kind, Result};
 use tenon_data::batch::{Batch, Cursor, Layout, Loader, Order, Partial, Sight};
 use tenon_engine::graph::Part;
 use tenon_engine::{Executor, Extent, Kernels, LossSum};
-use tenon_models::net::{Outputs, feed};
+use tenon_models::net::{Outputs, feed, feed_targets};
 use tenon_models::spec::Spec;
 use tenon_models::weights::Weights;
 
+use crate::scores::Scores;
 use crate::subject;
 
 /// Ranks below this count as hits of the wider accuracy.
@@ -26,6 +27,18 @@ pub struct Judged {
 }
 
 impl Judged {
+    /// Adds what a batch's ranks say.
+    fn add(&mut self, exec: &mut Executor, batch: &Batch) {
+        let ranks = exec.read_output("rank").expect("a judging graph has ranks");
+        let hits = |top: f64| {
+            let hit = |rank: &&f64| (0.0..top).contains(*rank);
+            ranks.iter().filter(hit).count()
+        };
+        self.n_top1 += hits(1.0);
+        self.n_top5 += hits(TOP);
+        self.n_bytes += batch.n_bytes;
+    }
+
     /// Sum of the loss over the counted tokens, in nats.
     pub fn total_nats(&self) -> f64 {
         self.loss.total
@@ -109,7 +122,7 @@ pub fn executor(
         ))
         .hint(format!("judge with sequences of at most {context} tokens")));
     }
-    let outputs = Outputs::judging();
+    let outputs = Outputs::judging_of(spec);
     let spec = spec.with_rotary_positions(longest);
     subject::executor(&spec, &outputs, weights, capacity(loader), device)
 }
@@ -132,6 +145,69 @@ pub fn judge(
     max_batches: Option<usize>,
     on_batch: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Judged> {
+    let mut sums = Judged {
+        loss: LossSum::default(),
+        n_top1: 0,
+        n_top5: 0,
+        n_bytes: 0,
+    };
+    sums.loss = each_batch(exec, loader, max_batches, on_batch, &mut |exec, batch| {
+        sums.add(exec, batch);
+    })?;
+    Ok(sums)
+}
+
+/// What is known of a model after judging.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Judgement {
+    /// Of one that tells tokens.
+    Tokens(Judged),
+    /// Of one whose head tells something else: the loss and what was counted of its answers.
+    Head(LossSum, Scores),
+}
+
+impl Judgement {
+    /// Sum of the loss.
+    pub fn loss(&self) -> LossSum {
+        match self {
+            Judgement::Tokens(judged) => judged.loss,
+            Judgement::Head(loss, _) => *loss,
+        }
+    }
+}
+
+/// [`judge`] for any model; the active graph is a [`Outputs::judging_of`] one of `spec`.
+///
+/// # Errors
+/// As [`judge`].
+///
+/// # Panics
+/// When the active graph has no loss, or neither ranks nor the logits of a head.
+pub fn judge_model(
+    spec: &Spec,
+    exec: &mut Executor,
+    loader: &mut Loader,
+    max_batches: Option<usize>,
+    on_batch: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<Judgement> {
+    let Some(mut scores) = Scores::of(spec) else {
+        return judge(exec, loader, max_batches, on_batch).map(Judgement::Tokens);
+    };
+    let loss = each_batch(exec, loader, max_batches, on_batch, &mut |exec, batch| {
+        let outputs = exec.read_output("logits").expect("a head's logits");
+        scores.add(&outputs, batch);
+    })?;
+    Ok(Judgement::Head(loss, scores))
+}
+
+/// Runs the batches and adds their losses; `add` sees the executor after each.
+fn each_batch(
+    exec: &mut Executor,
+    loader: &mut Loader,
+    max_batches: Option<usize>,
+    on_batch: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    add: &mut dyn FnMut(&mut Executor, &Batch),
+) -> Result<LossSum> {
     check_loader(exec, loader)?;
     loader.seek(Cursor {
         epoch: 0,
@@ -139,31 +215,29 @@ pub fn judge(
     })?;
     let all = loader.n_batches();
     let n_batches = max_batches.map_or(all, |most| most.min(all));
-    let mut sums = Judged {
-        loss: LossSum::default(),
-        n_top1: 0,
-        n_top5: 0,
-        n_bytes: 0,
-    };
+    let has_ids = !loader.objective().needs_documents();
+    let mut sum = LossSum::default();
     let mut batch = Batch::default();
     for i in 0..n_batches {
         loader.next(&mut batch);
-        add_batch(exec, &batch, &mut sums).map_err(|error| error.at(format!("batch {i}")))?;
+        let loss = run_batch(exec, &batch, has_ids);
+        sum.add(loss.map_err(|error| error.at(format!("batch {i}")))?);
+        add(exec, &batch);
         let progress = Progress {
             n_done: i + 1,
             n_batches,
-            loss: sums.loss,
+            loss: sum,
         };
         if on_batch(progress).is_break() {
             return Err(Error::new(Kind::Interrupted, "judging was interrupted"));
         }
     }
-    match sums.loss.tokens {
+    match sum.tokens {
         0 => Err(
             Error::data(format!("no token counts in {n_batches} batches"))
                 .hint("give a split with documents of at least 2 tokens"),
         ),
-        _ => Ok(sums),
+        _ => Ok(sum),
     }
 }
 
@@ -184,30 +258,20 @@ fn check_loader(exec: &Executor, loader: &Loader) -> Result<()> {
     Ok(())
 }
 
-fn add_batch(exec: &mut Executor, batch: &Batch, sums: &mut Judged) -> Result<()> {
+/// Runs a batch, whose targets are ids or something else.
+fn run_batch(exec: &mut Executor, batch: &Batch, has_ids: bool) -> Result<LossSum> {
     check_ids(exec, &batch.ids)?;
-    if batch.targets.len() == batch.ids.len() {
+    if has_ids {
         check_ids(exec, &batch.targets)?;
     }
     set_batch(exec, batch);
     exec.forward();
     let loss = exec.loss();
     // A NaN logit is neither larger nor smaller than another, so ranks would praise it.
-    if !loss.total.is_finite() {
-        return Err(Error::judged(format!("the loss is {}", loss.total)));
+    match loss.total.is_finite() {
+        true => Ok(loss),
+        false => Err(Error::judged(format!("the loss is {}", loss.total))),
     }
-    let ranks = exec.read_output("rank").expect("a judging graph has ranks");
-    let hits = |top: f64| {
-        ranks
-            .iter()
-            .filter(|rank| (0.0..top).contains(*rank))
-            .count()
-    };
-    sums.loss.add(loss);
-    sums.n_top1 += hits(1.0);
-    sums.n_top5 += hits(TOP);
-    sums.n_bytes += batch.n_bytes;
-    Ok(())
 }
 
 /// Targets that are not counted are below 0 and pass.
@@ -227,7 +291,7 @@ fn check_ids(exec: &Executor, ids: &[i32]) -> Result<()> {
 /// Gives an executor a batch with its targets.
 fn set_batch(exec: &mut Executor, batch: &Batch) {
     feed(exec, &batch.ids, &batch.positions, &batch.cu_seqlens);
-    exec.set_input("targets", &batch.targets);
+    feed_targets(exec, &batch.targets, &batch.given);
 }
 
 #[cfg(test)]

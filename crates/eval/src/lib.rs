@@ -8,7 +8,9 @@ mod fixture;
 pub mod generate;
 pub mod judge;
 pub mod samples;
+pub mod scores;
 mod subject;
 
 pub use generate::{Flow, Generated, Generator, Reason, Sampling};
-pub use judge::{Judged, judge};
+pub use judge::{Judged, Judgement, judge, judge_model};
+pub use scores::Scores;

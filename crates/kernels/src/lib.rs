@@ -29,6 +29,7 @@ mod reduce;
 mod rope;
 mod route;
 mod sequences;
+mod values;
 mod xent;
 
 pub use activation::{Activation, activation, activation_vjp, swiglu, swiglu_vjp};
@@ -56,4 +57,5 @@ pub use reduce::{dot, has_nonfinite, sum, sum_sq};
 pub use rope::{Rope, RopeStyle, rope, rope_in_place};
 pub use route::{Routes, route, route_vjp, weigh_rows, weigh_rows_vjp};
 pub use sequences::{MeanPool, TokenDropout, mean_pool, mean_pool_vjp, token_dropout};
+pub use values::{ValueLoss, value_rows, value_rows_vjp};
 pub use xent::{IGNORED, Xent, counted_rows, xent_rows};

@@ -55,7 +55,7 @@ pub struct Cli {
 pub enum Command {
     /// Train a model as a configuration says
     Train(train::TrainArgs),
-    /// Measure a model's loss, perplexity and accuracy on a data set
+    /// Measure a model's loss and metrics on a data set
     Eval(eval::EvalArgs),
     /// Continue prompts with a model
     Generate(generate::GenerateArgs),

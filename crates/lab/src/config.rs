@@ -26,8 +26,8 @@ use std::path::Path;
 pub use data::{DataConfig, DataSource, TextLayout, TokenizerChoice};
 pub use evaluation::EvaluationConfig;
 pub use model::{
-    Architecture, DecoderShape, Dtype, EncoderShape, Family, FamilyInfo, Gpt2Shape, ModelConfig,
-    ModelOrigin,
+    Architecture, DecoderShape, Dtype, EncoderShape, Family, FamilyInfo, Gpt2Shape, HeadConfig,
+    HeadOf, ModelConfig, ModelOrigin,
 };
 pub use training::{
     EarlyStopping, End, LrSchedule, Optimizer, Recompute, ScheduleShape, TrainingConfig, Warmup,

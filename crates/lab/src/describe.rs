@@ -148,7 +148,10 @@ impl Described {
         let judging = PlanOptions::inference(self.float(), self.batch());
         let programs = vec![
             (Arc::new(self.spec.graph(&outputs)), options),
-            (Arc::new(self.spec.graph(&Outputs::judging())), judging),
+            (
+                Arc::new(self.spec.graph(&Outputs::judging_of(&self.spec))),
+                judging,
+            ),
         ];
         let read = self.weights.iter().flat_map(|weights| &weights.tensors);
         let released_bytes = read.map(|tensor| tensor.bytes.len() as u64).sum();

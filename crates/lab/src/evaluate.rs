@@ -11,13 +11,13 @@ use tenon_data::batch::{
 use tenon_data::source::{self, CorpusSpec, Documents, ReadOptions, Rows, Split};
 use tenon_data::{Loader, Tokenizer, Tokens};
 use tenon_eval::judge::{self, Progress};
-use tenon_eval::{Judged, judge as judge_loader};
+use tenon_eval::{Judgement, judge_model};
 use tenon_models::spec::Spec;
 use tenon_models::weights::Weights;
 
 use crate::config::{Config, DataSource, ModelOrigin, TokenizerChoice};
 use crate::context::Context;
-use crate::prepare::classes::{Classes, labels};
+use crate::prepare::classes::{Answers, Classes};
 use crate::prepare::{objective, prepare};
 use crate::subject::{Place, device};
 
@@ -52,6 +52,8 @@ pub struct Wanted {
     pub data: Option<String>,
     /// Column of records that holds the text.
     pub text_column: Option<String>,
+    /// Columns of records that hold what a head tells; `None` for those of the run.
+    pub label_columns: Option<Vec<String>>,
     /// Part of the data; `None` for the validation split, or all where nothing names a split.
     pub part: Option<Part>,
     /// Most batches that are read.
@@ -74,13 +76,15 @@ pub struct Subject {
     pub part: &'static str,
     /// The configuration of the run.
     pub config: Option<Config>,
+    /// Names of what its head tells; empty for a model of tokens.
+    pub labels: Vec<String>,
 }
 
 /// A verdict with what it is about.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Verdict {
     /// Sums and means.
-    pub judged: Judged,
+    pub judgement: Judgement,
     /// Batches that were read.
     pub batches: usize,
 }
@@ -91,14 +95,19 @@ pub struct Verdict {
 /// `Usage` for data that is asked for in vain; `Data` for files that cannot be used; `Io`.
 pub fn subject(place: &Place, wanted: &Wanted, context: &Context) -> Result<Subject> {
     let config = place.config(context.disk.as_ref())?;
-    match (config, &wanted.data) {
+    let subject = match (config, &wanted.data) {
         (Some(config), None) => of_run(place, config, wanted, context),
         (None, None) => Err(
             Error::usage("a model that belongs to no run has no data of its own")
                 .hint("give some with `--data`"),
         ),
         (config, Some(data)) => on_other_data(place, config, data, wanted, context),
+    }?;
+    if wanted.label_columns.is_some() && !subject.spec.has_classes() {
+        let message = "the model tells tokens: no column of labels is read";
+        return Err(Error::usage(message).hint("leave `--label-column` out"));
     }
+    Ok(subject)
 }
 
 /// A run's own data, through the same path as in training: same tokenizer, layout and mask.
@@ -115,10 +124,18 @@ fn of_run(place: &Place, config: Config, wanted: &Wanted, context: &Context) -> 
     if wanted.text_column.is_some() {
         continued.data.text_column.clone_from(&wanted.text_column);
     }
+    if wanted.label_columns.is_some() {
+        continued
+            .data
+            .label_columns
+            .clone_from(&wanted.label_columns);
+    }
     let disk = context.disk.as_ref();
     let prepared = prepare(continued, &context.environment, disk, context.threads)?;
     let weights = prepared.weights;
+    let labels = Classes::of(&prepared.hub).map(|classes| classes.names);
     Ok(Subject {
+        labels: labels.unwrap_or_default(),
         spec: prepared.hub.spec.clone(),
         weights: weights.expect("the model comes from a folder"),
         tokenizer: prepared.tokenizer,
@@ -147,10 +164,14 @@ fn on_other_data(
     let (source, part, rows) = rows(data, wanted, documents.unwrap_or(Documents::Whole), context)?;
     let tokens = Tokens::of_rows(&rows, tokenizer.as_ref(), context.threads)?;
     tokens.check_vocabulary(spec.vocab_size())?;
-    let column = config.as_ref();
-    let column = column.and_then(|config| config.data.label_column.as_deref());
+    let of_run = config.as_ref();
+    let of_run = of_run.and_then(|config| config.data.label_columns.as_deref());
     let objective = match &classes {
-        Some(classes) => classes.objective(&rows, &labels(&rows, column)?)?,
+        Some(classes) => {
+            let columns = classes.columns(wanted.label_columns.as_deref().or(of_run));
+            let answers = Answers::read(&rows, classes.told, &columns)?;
+            classes.objective(&rows, &answers, &tokens, tokenizer.as_ref())?
+        }
         None => objective(&spec, tokenizer.as_ref(), config.as_ref(), Redraw::Never)?,
     };
     let mut how = loader_spec(config.as_ref(), &spec);
@@ -159,6 +180,7 @@ fn on_other_data(
     }
     let loader = Loader::with_objective(Arc::new(tokens), how, objective)?;
     Ok(Subject {
+        labels: classes.map(|classes| classes.names).unwrap_or_default(),
         spec,
         weights: folder.weights,
         tokenizer,
@@ -270,7 +292,7 @@ fn no_split(path: &Path, found: &source::DataFiles, name: &str) -> Error {
 /// Judges the subject on its batches.
 ///
 /// # Errors
-/// As [`tenon_eval::judge()`].
+/// As [`tenon_eval::judge_model()`].
 pub fn judge(
     subject: &mut Subject,
     batches_max: Option<usize>,
@@ -280,7 +302,8 @@ pub fn judge(
     let (spec, weights) = (&subject.spec, &subject.weights);
     let mut exec = judge::executor(spec, weights, &subject.loader, device(context))?;
     let mut batches = 0;
-    let judged = judge_loader(
+    let judgement = judge_model(
+        spec,
         &mut exec,
         &mut subject.loader,
         batches_max,
@@ -290,7 +313,7 @@ pub fn judge(
             ControlFlow::Continue(())
         },
     )?;
-    Ok(Verdict { judged, batches })
+    Ok(Verdict { judgement, batches })
 }
 
 /// The first words of the first documents of the data, for a model without prompts of its own.

@@ -6,16 +6,16 @@ mod loaders;
 pub(crate) use loaders::objective;
 
 use classes::Classified;
-use loaders::loaders;
+use loaders::{loaders, objectives, texts_hash};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use tenon_base::diag::shown;
 use tenon_base::files::Disk;
 use tenon_base::knobs::Environment;
-use tenon_base::{Error, Result, hash};
-use tenon_data::batch::{Facts, Redraw};
-use tenon_data::source::{self, Documents, ReadOptions, Rows};
+use tenon_base::{Error, Result};
+use tenon_data::batch::Facts;
+use tenon_data::source::{self, ReadOptions, Rows};
 use tenon_data::split::{self, TrainValidation};
 use tenon_data::{Loader, Tokenizer, Tokens, vocab};
 use tenon_engine::{DType, Executor};
@@ -132,11 +132,7 @@ pub fn prepare(
     };
     let (source, rows, entropy) = rows(&config, environment)?;
     let tokenizer = tokenizer(&config.data, &rows, base.as_ref())?;
-    let spec = match (&base, config.model.architecture()) {
-        (Some(base), _) => base.config.spec.clone(),
-        (None, Some(architecture)) => architecture.spec(tokenizer.as_ref())?,
-        (None, None) => unreachable!("a model is fresh or comes from a folder"),
-    };
+    let spec = spec_before_head(&config, base.as_ref(), tokenizer.as_ref())?;
     let classified = Classified::read(&config, &rows, base.as_ref())?;
     let (spec, new_head) = classes::settle(classified.as_ref(), spec, &mut base, &config)?;
     config.settle(&spec)?;
@@ -154,11 +150,9 @@ pub fn prepare(
     });
     let given = train_tokens.facts();
     let tokens = (train_tokens, validation_tokens);
-    let of = |redraw| objective(&spec, tokenizer.as_ref(), Some(&config), redraw);
-    let objectives = match &classified {
-        Some(classified) => classified.objectives.clone(),
-        None => [of(Redraw::EachEpoch)?, of(Redraw::Never)?],
-    };
+    let both = [tokens.0.as_ref(), tokens.1.as_ref()];
+    let (classified, coder) = (classified.as_ref(), tokenizer.as_ref());
+    let objectives = objectives(&config, &spec, &rows, classified, both, coder)?;
     let (train, validation) = loaders(&config, &spec, objectives, tokens)?;
     let mut notes = check_use(&config, given, &train)?;
     notes.extend(new_head);
@@ -183,7 +177,7 @@ pub fn prepare(
         None => (None, None, Vec::new()),
     };
     let mut hub = hub_config(base, spec, dtype)?;
-    if let Some(classified) = &classified {
+    if let Some(classified) = classified {
         classified.classes.name_in(&mut hub);
     }
     Ok(Prepared {
@@ -199,13 +193,16 @@ pub fn prepare(
     })
 }
 
-/// SHA-256 of the texts of both splits.
-fn texts_hash(rows: &TrainValidation, classified: Option<&Classified>) -> String {
-    let train = rows.train.texts().map(|text| ("train", text.as_bytes()));
-    let validation = rows.validation.texts();
-    let validation = validation.map(|text| ("validation", text.as_bytes()));
-    let labels = classified.into_iter().flat_map(Classified::parts);
-    hash::sha256_parts(train.chain(validation).chain(labels))
+fn spec_before_head(
+    config: &Config,
+    base: Option<&Folder>,
+    tokenizer: &dyn Tokenizer,
+) -> Result<Spec> {
+    match (base, config.model.architecture()) {
+        (Some(base), _) => Ok(base.config.spec.clone()),
+        (None, Some(architecture)) => architecture.spec(tokenizer),
+        (None, None) => unreachable!("a model is fresh or comes from a folder"),
+    }
 }
 
 fn hub_config(base: Option<HubConfig>, spec: Spec, dtype: DType) -> Result<HubConfig> {
@@ -260,7 +257,7 @@ fn rows(
                 .expect("only the corpus has no place");
             let options = ReadOptions {
                 column: data.text_column.clone(),
-                documents: documents(data),
+                documents: data.documents.clone(),
             };
             let set = source::open(&path, &options)?;
             (
@@ -326,10 +323,6 @@ fn check_prompts(config: &Config, spec: &Spec, tokenizer: &dyn Tokenizer) -> Res
         })?;
     }
     Ok(())
-}
-
-fn documents(data: &DataConfig) -> Documents {
-    data.documents.clone()
 }
 
 /// The tokenizer of the run; characters are those of both splits, since a vocabulary is not

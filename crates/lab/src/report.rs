@@ -80,7 +80,10 @@ fn outcome(facts: &ReportFacts) -> String {
     out + "\n\n"
 }
 
-/// The metrics that have a best value; losses with their perplexity.
+/// A metric that only heads have, whose loss is about something else than tokens.
+const OF_HEADS: [&str; 2] = ["f1_macro", "mse"];
+
+/// The metrics that have a best value; losses of tokens with their perplexity.
 fn results(summaries: &[Summary]) -> String {
     let judged: Vec<&Summary> = summaries
         .iter()
@@ -89,6 +92,9 @@ fn results(summaries: &[Summary]) -> String {
     if judged.is_empty() {
         return "## Results\n\nNo metric was recorded.\n\n".to_string();
     }
+    let is_of_head = judged
+        .iter()
+        .any(|s| s.split == Split::Validation && OF_HEADS.contains(&s.name.as_str()));
     let mut out = "## Results\n\n| metric | first | last | best | at step |\n\
         |---|---:|---:|---:|---:|\n"
         .to_string();
@@ -98,7 +104,7 @@ fn results(summaries: &[Summary]) -> String {
         let is_kept = judged
             .iter()
             .any(|t| t.split == s.split && t.name == "perplexity");
-        if s.name == "loss" && !is_kept {
+        if s.name == "loss" && !is_kept && !is_of_head {
             let _ = writeln!(
                 out,
                 "| {} perplexity {}",

@@ -13,7 +13,8 @@ use std::sync::Arc;
 use serde_json::json;
 use tenon_base::{Error, Kind, Result};
 use tenon_engine::{Executor, PlanOptions};
-use tenon_eval::judge::{capacity, judge};
+use tenon_eval::judge::capacity;
+use tenon_eval::{Judgement, judge_model};
 use tenon_models::net::Outputs;
 use tenon_train::{Ending, Run, Validation, train};
 
@@ -177,7 +178,7 @@ fn executor(prepared: &mut Prepared, context: &Context) -> Result<(Executor, Fit
     let judging = PlanOptions::inference(float, capacity(&prepared.validation));
     let mut programs = vec![
         (Arc::new(spec.graph(&outputs)), options),
-        (Arc::new(spec.graph(&Outputs::judging())), judging),
+        (Arc::new(spec.graph(&Outputs::judging_of(spec))), judging),
     ];
     let device = device(context);
     let released_bytes = prepared.weight_bytes();
@@ -208,9 +209,9 @@ fn train_and_record(
     let mut judge_split = |exec: &mut Executor| -> Result<Validation> {
         exec.activate(1);
         let on_batch = &mut |_| std::ops::ControlFlow::Continue(());
-        let judged = judge(exec, &mut validation, limit, on_batch);
+        let judged = judge_model(prepared.spec(), exec, &mut validation, limit, on_batch);
         exec.activate(0);
-        judged.map(|j| validation_of(&j))
+        judged.map(|judgement| validation_of(&judgement))
     };
     let run = Run {
         exec,
@@ -229,20 +230,23 @@ fn train_and_record(
     })
 }
 
-/// A judgement as the loop knows it.
-fn validation_of(judged: &tenon_eval::Judged) -> Validation {
-    let mut metrics = vec![
-        ("perplexity", judged.perplexity()),
-        ("top1_accuracy", judged.top1_accuracy()),
-        ("top5_accuracy", judged.top5_accuracy()),
-    ];
-    metrics.extend(judged.bits_per_byte().map(|bits| ("bits_per_byte", bits)));
+/// A judgement as the loop knows it. What is not defined is not recorded.
+fn validation_of(judgement: &Judgement) -> Validation {
+    let metrics = match judgement {
+        Judgement::Tokens(judged) => vec![
+            ("perplexity", Some(judged.perplexity())),
+            ("top1_accuracy", Some(judged.top1_accuracy())),
+            ("top5_accuracy", Some(judged.top5_accuracy())),
+            ("bits_per_byte", judged.bits_per_byte()),
+        ],
+        Judgement::Head(_, scores) => scores.metrics(),
+    };
+    let metrics = metrics.into_iter();
     Validation {
-        loss: tenon_engine::LossSum {
-            total: judged.total_nats(),
-            tokens: judged.n_tokens(),
-        },
-        metrics,
+        loss: judgement.loss(),
+        metrics: metrics
+            .filter_map(|(name, value)| Some((name, value?)))
+            .collect(),
     }
 }
 

@@ -280,7 +280,7 @@ fn batch(spec: &Spec, seed: u64) -> Packed {
     let mut targets = match spec.objective() {
         Objective::Causal | Objective::Masked => draw(1, n, vocabulary),
         Objective::Token { n_classes } => draw(1, n, n_classes),
-        Objective::Sequence { n_classes } => draw(1, lengths.len(), n_classes),
+        Objective::Sequence { n_classes, .. } => draw(1, lengths.len(), n_classes),
     };
     targets
         .iter_mut()
@@ -302,10 +302,22 @@ fn batch(spec: &Spec, seed: u64) -> Packed {
             0 => Vec::new(),
             types => draw(2, n, types),
         },
+        given: match spec.objective() {
+            Objective::Sequence { n_classes, .. } => answers(key, lengths.len() * n_classes),
+            _ => Vec::new(),
+        },
         targets: Some(targets),
         sequence_places: (0..lengths.len()).collect(),
         n_given: lengths.len(),
     }
+}
+
+/// Numbers between 0 and 1, which are probabilities too.
+fn answers(key: Key, n: usize) -> Vec<f64> {
+    let mut rng = key.at(1, 3);
+    (0..n)
+        .map(|_| rng.below(1 << 20) as f64 / f64::from(1 << 20))
+        .collect()
 }
 
 /// Weights under which every part moves the loss: matrices that keep the size of what they

@@ -6,7 +6,7 @@
 mod head;
 mod outputs;
 
-pub use outputs::{CacheOptions, Logits, LossOptions, Outputs, feed};
+pub use outputs::{CacheOptions, Logits, LossOptions, Outputs, feed, feed_targets};
 
 use crate::spec::Experts;
 use tenon_engine::graph::Part;

@@ -8,7 +8,7 @@ mod rope;
 pub use decoder::{AttentionBias, Decoder, DecoderSpec, Experts, Window};
 pub use rope::{Rope, RopeScaling, Yarn};
 
-pub use encoder::{Encoder, EncoderSpec, Head};
+pub use encoder::{Encoder, EncoderSpec, Head, Problem};
 
 use check::Check;
 use tenon_base::{Error, Result};
@@ -46,10 +46,12 @@ pub enum Objective {
     Causal,
     /// Hidden tokens, from both sides.
     Masked,
-    /// The class of a sequence.
+    /// The class of a sequence, its labels, or numbers.
     Sequence {
-        /// How many classes there are.
+        /// How many classes, labels or numbers there are.
         n_classes: usize,
+        /// Which of the three.
+        problem: Problem,
     },
     /// The class of each token.
     Token {
@@ -188,10 +190,18 @@ impl Spec {
         match self {
             Spec::Encoder(spec) => match spec.head {
                 Head::Masked => Objective::Masked,
-                Head::Sequence { n_classes } => Objective::Sequence { n_classes },
+                Head::Sequence { n_classes, problem } => Objective::Sequence { n_classes, problem },
                 Head::Token { n_classes } => Objective::Token { n_classes },
             },
             Spec::Custom(_) | Spec::Gpt2(_) | Spec::Decoder(_) => Objective::Causal,
+        }
+    }
+
+    /// Whether it tells something of sequences or tokens instead of tokens themselves.
+    pub fn has_classes(&self) -> bool {
+        match self.objective() {
+            Objective::Causal | Objective::Masked => false,
+            Objective::Sequence { .. } | Objective::Token { .. } => true,
         }
     }
 
@@ -200,14 +210,11 @@ impl Spec {
     /// # Errors
     /// `Data` when its head has classes.
     pub fn expect_tokens(&self, work: &str) -> Result<()> {
-        match self.objective() {
-            Objective::Causal | Objective::Masked => Ok(()),
-            Objective::Sequence { .. } | Objective::Token { .. } => {
-                let message =
-                    format!("the model tells classes, {work} needs one that tells tokens");
-                Err(Error::data(message).hint("`tenon predict` gives the logits of the classes"))
-            }
+        if !self.has_classes() {
+            return Ok(());
         }
+        let message = format!("the model tells classes, {work} needs one that tells tokens");
+        Err(Error::data(message).hint("`tenon predict --task head` gives what it tells"))
     }
 
     /// Blocks.

@@ -12,7 +12,7 @@ pub enum Direction {
 }
 
 /// Metrics and their direction, by family.
-const TABLE: [(&str, Direction); 29] = [
+const TABLE: [(&str, Direction); 34] = [
     ("loss", Direction::Lower),
     ("perplexity", Direction::Lower),
     ("bits_per_byte", Direction::Lower),
@@ -30,6 +30,11 @@ const TABLE: [(&str, Direction); 29] = [
     ("precision", Direction::Higher),
     ("recall", Direction::Higher),
     ("f1", Direction::Higher),
+    ("f1_macro", Direction::Higher),
+    ("f1_micro", Direction::Higher),
+    ("matthews_corrcoef", Direction::Higher),
+    ("pearson", Direction::Higher),
+    ("spearman", Direction::Higher),
     ("roc_auc", Direction::Higher),
     ("r2", Direction::Higher),
     ("bleu", Direction::Higher),

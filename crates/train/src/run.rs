@@ -13,7 +13,7 @@ use tenon_base::rng::{Key, Stream};
 use tenon_base::{Error, Result};
 use tenon_data::{Batch, Loader};
 use tenon_engine::{Executor, LossSum};
-use tenon_models::net::feed;
+use tenon_models::net::{feed, feed_targets};
 
 /// Judges the model that the executor holds, on the validation split.
 pub type Judge<'a> = &'a mut dyn FnMut(&mut Executor) -> Result<Validation>;
@@ -189,7 +189,7 @@ impl<'a> Training<'a> {
                 &self.batch.positions,
                 &self.batch.cu_seqlens,
             );
-            exec.set_input("targets", &self.batch.targets);
+            feed_targets(exec, &self.batch.targets, &self.batch.given);
             exec.set_key(self.dropout.words(self.state.micro_step));
             exec.forward();
             exec.backward();

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::masking::Masks;
+use super::objective::{Masks, Objective};
 use super::tokens::Tokens;
 use super::{Batch, NOT_COUNTED};
 
@@ -155,23 +155,45 @@ pub(super) fn push_masked_document(
     close_sequence(batch, (batch.ids.len() - first_row) as i32);
 }
 
-/// Appends a document as one sequence with one target, its class. Of a longer one the beginning is
+/// Appends a document as one sequence, with what is told of it. Of a longer one the beginning is
 /// kept, and its last token, which ends it.
-pub(super) fn push_classified(
+pub(super) fn push_told(
     tokens: &Tokens,
     document: usize,
     length_max: usize,
-    class: i32,
+    told: &Objective,
     batch: &mut Batch,
 ) {
     let ids = tokens.document(document);
-    let length = ids.len().min(length_max);
-    let ends = ids[ids.len() - 1..].iter();
-    let kept = ids[..length - 1].iter().chain(ends);
+    let kept = kept_of(ids, length_max);
+    let length = kept.clone().count();
     batch.ids.extend(kept.map(|&id| id as i32));
-    batch.targets.push(class);
-    batch.n_loss_tokens += 1;
+    match told {
+        Objective::Classes(classes) => batch.targets.push(classes[document]),
+        Objective::Numbers(numbers) => {
+            let width = numbers.width;
+            batch
+                .given
+                .extend(&numbers.values[document * width..][..width]);
+            batch.targets.push(0);
+        }
+        Objective::TokenClasses(classes) => {
+            let classes = &classes[tokens.start(document)..tokens.ends[document]];
+            batch.targets.extend(kept_of(classes, length_max));
+        }
+        Objective::Causal | Objective::Masked { .. } => unreachable!("told of tokens"),
+    }
+    let row = batch.targets.len() - if told.is_of_tokens() { length } else { 1 };
+    let counted = batch.targets[row..].iter();
+    batch.n_loss_tokens += counted.filter(|&&target| target != NOT_COUNTED).count();
     close_sequence(batch, length as i32);
+}
+
+/// The first `length_max` items, the last of them replaced by the last of all.
+pub(super) fn kept_of<T>(items: &[T], length_max: usize) -> impl Iterator<Item = &T> + Clone {
+    let length = items.len().min(length_max);
+    let last = items[items.len() - 1..].iter();
+    items[..length - 1].iter().chain(last)
 }
 
 fn push_masked(

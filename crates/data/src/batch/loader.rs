@@ -7,10 +7,9 @@ use tenon_base::{Error, Result};
 
 use super::Batch;
 use super::layout::{
-    Borders, Layout, push_block, push_classified, push_document, push_masked_block,
-    push_masked_document,
+    Borders, Layout, push_block, push_document, push_masked_block, push_masked_document, push_told,
 };
-use super::masking::Objective;
+use super::objective::Objective;
 use super::spec::{Cursor, LoaderSpec, Order, Partial, check_objective, documents_of};
 use super::tokens::{Facts, Tokens};
 
@@ -135,8 +134,8 @@ impl Loader {
             }
             Layout::OnePerRow => {
                 let (document, length_max) = (self.documents[unit] as usize, self.spec.length_max);
-                if let Objective::Classes(classes) = &self.objective {
-                    push_classified(&self.tokens, document, length_max, classes[document], batch);
+                if self.objective.needs_documents() {
+                    push_told(&self.tokens, document, length_max, &self.objective, batch);
                     return;
                 }
                 match masks {
@@ -223,7 +222,7 @@ impl Loader {
     fn n_stream_rows(&self) -> usize {
         match self.objective {
             Objective::Causal => self.tokens.ids.len().saturating_sub(1),
-            Objective::Masked { .. } | Objective::Classes(_) => self.tokens.ids.len(),
+            _ => self.tokens.ids.len(),
         }
     }
 

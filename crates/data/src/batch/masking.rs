@@ -1,8 +1,6 @@
 //! Masked language modelling: which tokens are guessed, and what stands in their place.
 
-use std::sync::Arc;
-
-use tenon_base::rng::{Key, Stream, philox4x32};
+use tenon_base::rng::{Key, philox4x32};
 use tenon_base::{Error, Result};
 
 use super::NOT_COUNTED;
@@ -210,64 +208,4 @@ pub enum Redraw {
     EachEpoch,
     /// The same in every pass, from a stream of its own; for validation.
     Never,
-}
-
-/// What a loader's targets are.
-#[derive(Clone, Debug, Default)]
-pub enum Objective {
-    /// The next token of the same sequence.
-    #[default]
-    Causal,
-    /// The token that stood at the same place, where it is guessed.
-    Masked {
-        /// Masks in the tokens' vocabulary.
-        masker: Masker,
-        /// The run's seed.
-        seed: u64,
-        /// Whether masks and crops change from epoch to epoch.
-        redraw: Redraw,
-    },
-    /// The class of each document: a batch has one target a sequence.
-    Classes(Arc<Vec<i32>>),
-}
-
-/// A masked objective at one epoch.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Masks<'a> {
-    pub(super) masker: &'a Masker,
-    key: Key,
-    epoch: u64,
-}
-
-impl Masks<'_> {
-    pub(super) fn place(&self, document: usize) -> Place {
-        Place {
-            key: self.key,
-            epoch: self.epoch,
-            sequence: document as u64,
-        }
-    }
-}
-
-impl Objective {
-    /// The masks of an epoch; none for causal targets.
-    pub(super) fn masks(&self, epoch: u64) -> Option<Masks<'_>> {
-        let Objective::Masked {
-            masker,
-            seed,
-            redraw,
-        } = self
-        else {
-            return None;
-        };
-        let (stream, epoch) = match redraw {
-            Redraw::EachEpoch => (Stream::Mask, epoch),
-            Redraw::Never => (Stream::MaskValidation, 0),
-        };
-        Some(Masks {
-            masker,
-            key: Key::new(*seed, stream),
-            epoch,
-        })
-    }
 }

@@ -3,12 +3,14 @@
 mod layout;
 mod loader;
 mod masking;
+mod objective;
 mod spec;
 mod tokens;
 
 pub use self::layout::{Borders, Layout, Sight};
 pub use self::loader::Loader;
-pub use self::masking::{Masker, Masking, Objective, Place, Redraw};
+pub use self::masking::{Masker, Masking, Place, Redraw};
+pub use self::objective::{Numbers, Objective};
 pub use self::spec::{Cursor, LoaderSpec, Order, Partial};
 pub use self::tokens::{Facts, Tokens, check_ids};
 
@@ -16,14 +18,17 @@ pub use self::tokens::{Facts, Tokens, check_ids};
 pub const NOT_COUNTED: i32 = -100;
 
 /// Sequences laid end to end; R rows in all. There is no padding: every row is a real token.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Batch {
     /// `[R]` token ids.
     pub ids: Vec<i32>,
-    /// `[n_seqs]` the class of each sequence, of an objective of classes; of others
+    /// `[n_seqs]` the class of each sequence, of an objective of classes, or 0 of one of numbers;
+    /// of an objective of token classes `[R]` the class of each row or `NOT_COUNTED`; of others
     /// `[R]` the target of each row or `NOT_COUNTED`: of a causal objective the next token of the
     /// same sequence (already shifted), of a masked one the token that stood in this row.
     pub targets: Vec<i32>,
+    /// `[n_seqs, C]` what is to be told of each sequence, of an objective of numbers; else empty.
+    pub given: Vec<f64>,
     /// `[R]` counted from 0 at each sequence's start.
     pub positions: Vec<i32>,
     /// `[n_seqs + 1]` row at which each sequence starts, then R.
@@ -46,6 +51,7 @@ impl Batch {
             buffer.clear();
             buffer.reserve(n_rows_max);
         }
+        self.given.clear();
         self.cu_seqlens.clear();
         self.cu_seqlens.reserve(n_rows_max + 1);
         self.cu_seqlens.push(0);

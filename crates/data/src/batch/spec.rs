@@ -2,8 +2,9 @@
 
 use tenon_base::{Error, Result};
 
-use super::layout::Layout;
-use super::masking::Objective;
+use super::NOT_COUNTED;
+use super::layout::{Layout, kept_of};
+use super::objective::Objective;
 use super::tokens::{Facts, Tokens};
 
 /// In which order the blocks or documents of an epoch come.
@@ -58,8 +59,8 @@ pub(super) fn check_objective(
     spec: &LoaderSpec,
     objective: &Objective,
 ) -> Result<()> {
-    if let Objective::Classes(classes) = objective {
-        return check_classes(tokens, spec, classes);
+    if objective.needs_documents() {
+        return check_told(tokens, spec, objective);
     }
     let Objective::Masked { masker, .. } = objective else {
         return Ok(());
@@ -77,8 +78,8 @@ pub(super) fn check_objective(
     Ok(())
 }
 
-/// Each document has one class, and is one sequence.
-fn check_classes(tokens: &Tokens, spec: &LoaderSpec, classes: &[i32]) -> Result<()> {
+/// What is told of documents is there for each of them, and each is one sequence.
+fn check_told(tokens: &Tokens, spec: &LoaderSpec, objective: &Objective) -> Result<()> {
     if spec.layout != Layout::OnePerRow {
         return Err(Error::usage(
             "classes of sequences need one document a sequence, not packed blocks",
@@ -86,13 +87,39 @@ fn check_classes(tokens: &Tokens, spec: &LoaderSpec, classes: &[i32]) -> Result<
         .hint("set `data.layout: one_per_row`"));
     }
     let n = tokens.n_documents();
-    if classes.len() != n {
-        let message = format!("{} classes of {n} documents", classes.len());
-        return Err(Error::data(message).hint("a text of a single token is no document"));
-    }
-    match classes.iter().position(|&class| class < 0) {
-        Some(i) => Err(Error::data(format!("document {i} has no class"))),
-        None => Ok(()),
+    let hint = "a text of a single token is no document";
+    let differ = |what: String| Err(Error::data(what).hint(hint));
+    match objective {
+        Objective::Classes(classes) if classes.len() != n => {
+            differ(format!("{} classes of {n} documents", classes.len()))
+        }
+        Objective::Classes(classes) => match classes.iter().position(|&class| class < 0) {
+            Some(i) => Err(Error::data(format!("document {i} has no class"))),
+            None => Ok(()),
+        },
+        Objective::TokenClasses(classes) if classes.len() != tokens.ids.len() => {
+            let n = tokens.ids.len();
+            differ(format!("{} classes of {n} tokens", classes.len()))
+        }
+        Objective::TokenClasses(classes) => {
+            match classes.iter().find(|&&c| c < 0 && c != NOT_COUNTED) {
+                Some(class) => Err(Error::data(format!("a token has the class {class}"))),
+                None => Ok(()),
+            }
+        }
+        Objective::Numbers(numbers) if numbers.values.len() != n * numbers.width => {
+            let (given, width) = (numbers.values.len(), numbers.width);
+            differ(format!(
+                "{given} numbers of {n} documents with {width} each"
+            ))
+        }
+        Objective::Numbers(numbers) => match numbers.values.iter().find(|x| !x.is_finite()) {
+            Some(x) => Err(Error::data(format!(
+                "{x} is to be told, which is no number"
+            ))),
+            None => Ok(()),
+        },
+        Objective::Causal | Objective::Masked { .. } => Ok(()),
     }
 }
 
@@ -113,7 +140,11 @@ pub(super) fn documents_of(
         let n_kept = ids.len().min(spec.length_max);
         let n_prompt = tokens.n_prompt[i] as usize;
         let has_target = match objective {
-            Objective::Classes(_) => true,
+            Objective::Classes(_) | Objective::Numbers(_) => true,
+            Objective::TokenClasses(classes) => {
+                let classes = &classes[tokens.start(i)..tokens.ends[i]];
+                kept_of(classes, spec.length_max).any(|&class| class != NOT_COUNTED)
+            }
             Objective::Causal => n_kept > n_prompt,
             Objective::Masked { masker, .. } => {
                 let mut inner = ids.iter().skip(n_prompt);

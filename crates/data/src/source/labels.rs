@@ -1,34 +1,55 @@
-//! A label beside each text, from another column of the same records.
+//! Labels beside each text, from other columns of the same records.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::Value;
 use tenon_base::{Error, Result};
 
 use super::Rows;
-use super::records::{Wanted, read_wanted};
+use super::records::read_cells;
 
-/// What column `column` holds for each row, found by its file and line: text, or a whole number or
-/// boolean as its text.
+/// What column `column` holds for each row, found by its file and line. Numbers and truth values are
+/// their text.
 ///
 /// # Errors
 /// `Data` when there is no such column, when a label is empty, or when the rows are no records.
 pub fn labels(rows: &Rows, column: &str) -> Result<Vec<String>> {
+    let labels: Vec<String> = cells(rows, &[column])?.into_iter().flatten().collect();
+    match labels.iter().position(String::is_empty) {
+        Some(i) => Err(Error::data(format!("column `{column}` is empty")).at(rows.place(i))),
+        None => Ok(labels),
+    }
+}
+
+/// What these columns hold for each row, in their order; lists are their JSON text.
+///
+/// # Errors
+/// As [`labels`], but a cell may be empty.
+pub fn cells(rows: &Rows, columns: &[&str]) -> Result<Vec<Vec<String>>> {
     let wanted: BTreeSet<_> = (0..rows.len()).map(|i| rows.record(i).0).collect();
     let mut by_file = BTreeMap::new();
     for path in wanted {
-        let records = read_wanted(path, Wanted::classes(&[column]))?;
-        let by_line: BTreeMap<u64, String> = records
-            .into_iter()
-            .filter_map(|(line, mut texts)| Some((line, texts.pop()?)))
-            .collect();
+        let by_line: BTreeMap<u64, Vec<String>> = read_cells(path, columns)?.into_iter().collect();
         by_file.insert(path, by_line);
     }
-    let label = |i: usize| {
+    let cells = |i: usize| {
         let (path, line) = rows.record(i);
-        match by_file[path].get(&line).map(String::as_str) {
-            Some(label) if !label.is_empty() => Ok(label.to_owned()),
-            _ => Err(Error::data(format!("column `{column}` is empty")).at(rows.place(i))),
-        }
+        by_file[path].get(&line).cloned().ok_or_else(|| {
+            let names = columns.join("`, `");
+            Error::data(format!("no record with `{names}` is here any more")).at(rows.place(i))
+        })
     };
-    (0..rows.len()).map(label).collect()
+    (0..rows.len()).map(cells).collect()
+}
+
+/// The items of a cell that is a list of JSON: texts as they are, numbers and truth values as their
+/// text. `None` when it is none, or has other items.
+pub fn list_items(cell: &str) -> Option<Vec<String>> {
+    let items: Vec<Value> = serde_json::from_str(cell.trim_start()).ok()?;
+    let item = |item: Value| match item {
+        Value::String(text) => Some(text),
+        Value::Number(_) | Value::Bool(_) => Some(item.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    };
+    items.into_iter().map(item).collect()
 }

@@ -10,7 +10,7 @@ use tenon_base::{Error, Result};
 
 use super::discover::{Format, Split, discover, format_of};
 use super::fasta::each_fasta;
-use super::records::{Wanted, each_record};
+use super::records::{Cells, each_record};
 use super::rows::Rows;
 
 /// What is one document of a plain text file.
@@ -82,7 +82,7 @@ pub fn read_files(paths: &[PathBuf], options: &ReadOptions) -> Result<Rows> {
             }
             format => {
                 let wanted: Vec<&str> = options.column.as_deref().into_iter().collect();
-                each_record(path, format, Wanted::texts(&wanted), &mut |line, texts| {
+                each_record(path, format, (&wanted, Cells::Text), &mut |line, texts| {
                     rows.push(line, &texts[0])
                 })?;
             }

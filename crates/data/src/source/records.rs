@@ -19,41 +19,30 @@ type Each<'a> = &'a mut dyn FnMut(u64, &[Cow<'_, str>]) -> Result<()>;
 /// The column that is read when none is named.
 const TEXT_COLUMN: &str = "text";
 
-/// Which columns are visited, and what they may hold.
-#[derive(Clone, Copy)]
-pub(super) struct Wanted<'a> {
-    /// Names; none for the one column that holds the text.
-    names: &'a [&'a str],
-    /// Whether whole numbers and booleans are taken as their text.
-    takes_classes: bool,
-}
+/// Names of columns, none for the one that holds the text, and what they may hold.
+pub(super) type Wanted<'a> = (&'a [&'a str], Cells);
 
-impl<'a> Wanted<'a> {
-    /// Columns that hold text.
-    pub(super) fn texts(names: &'a [&'a str]) -> Self {
-        Wanted {
-            names,
-            takes_classes: false,
-        }
-    }
-
-    /// Columns that tell classes: text, whole numbers or booleans.
-    pub(super) fn classes(names: &'a [&'a str]) -> Self {
-        Wanted {
-            names,
-            takes_classes: true,
-        }
-    }
+/// What columns may hold, where a format has more than text.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cells {
+    /// Text alone.
+    Text,
+    /// Anything but null and objects.
+    Any,
 }
 
 /// All records of a JSONL, JSON, CSV or Parquet file: the line of each (Parquet: its number from 1)
 /// and its `columns` as text. A missing column or a value that is not text is a data error.
 pub fn read_columns(path: &Path, columns: &[&str]) -> Result<Vec<(u64, Vec<String>)>> {
-    read_wanted(path, Wanted::texts(columns))
+    read_table(path, (columns, Cells::Text))
 }
 
-/// What [`read_columns`] reads, of any columns.
-pub(super) fn read_wanted(path: &Path, wanted: Wanted<'_>) -> Result<Vec<(u64, Vec<String>)>> {
+/// As [`read_columns`], but numbers, truth values and lists are taken as their JSON text.
+pub(super) fn read_cells(path: &Path, columns: &[&str]) -> Result<Vec<(u64, Vec<String>)>> {
+    read_table(path, (columns, Cells::Any))
+}
+
+fn read_table(path: &Path, wanted: Wanted<'_>) -> Result<Vec<(u64, Vec<String>)>> {
     let format = format_of(path)?;
     if matches!(format, Format::Text | Format::Fasta) {
         return Err(Error::usage("a text or FASTA file has no columns")
@@ -169,7 +158,7 @@ fn json_record(
     };
     if names.is_none() {
         let available: Vec<&str> = object.keys().map(String::as_str).collect();
-        let chosen = choose(&available, wanted.names).map_err(|error| error.at(place()))?;
+        let chosen = choose(&available, wanted.0).map_err(|error| error.at(place()))?;
         *names = Some(
             chosen
                 .into_iter()
@@ -183,29 +172,21 @@ fn json_record(
             let available: Vec<&str> = object.keys().map(String::as_str).collect();
             missing(name, &available).at(place())
         })?;
-        texts.push(text_of(name, value, wanted).map_err(|error| error.at(place()))?);
+        texts.push(text_of(name, value, wanted.1).map_err(|error| error.at(place()))?);
     }
     each(line, &texts)
 }
 
-fn text_of<'a>(name: &str, value: &'a Value, wanted: Wanted<'_>) -> Result<Cow<'a, str>> {
+fn text_of<'a>(name: &str, value: &'a Value, cells: Cells) -> Result<Cow<'a, str>> {
     match value {
-        Value::String(text) => Ok(text.into()),
-        Value::Bool(_) if wanted.takes_classes => Ok(value.to_string().into()),
-        Value::Number(n) if wanted.takes_classes && !n.is_f64() => Ok(n.to_string().into()),
-        _ if wanted.takes_classes => {
-            let kind = match value {
-                Value::Number(_) => "a number with a fraction",
-                _ => kind(value),
-            };
-            Err(Error::data(format!(
-                "column `{name}` holds {kind}, not text or a whole number"
-            )))
+        Value::String(text) => Ok(Cow::Borrowed(text)),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) if cells == Cells::Any => {
+            Ok(Cow::Owned(value.to_string()))
         }
-        _ => Err(Error::data(format!(
-            "column `{name}` holds {}, not text",
-            kind(value)
-        ))),
+        _ => {
+            let message = format!("column `{name}` holds {}, not text", kind(value));
+            Err(Error::data(message))
+        }
     }
 }
 
@@ -235,7 +216,7 @@ fn csv(path: &Path, delimiter: u8, wanted: Wanted<'_>, each: Each<'_>) -> Result
     if let Some(twice) = available.iter().find(|name| !seen.insert(**name)) {
         return Err(Error::data(format!("two columns are called `{twice}`")).at(place));
     }
-    let chosen = choose(&available, wanted.names).map_err(|error| error.at(place))?;
+    let chosen = choose(&available, wanted.0).map_err(|error| error.at(place))?;
     let mut record = csv::StringRecord::new();
     let mut last_line = 0;
     while reader
@@ -264,13 +245,13 @@ fn parquet(path: &Path, wanted: Wanted<'_>, each: Each<'_>) -> Result<()> {
     let file = Parquet::open(path)?;
     let available = file.columns()?;
     let place = path.display();
-    let chosen = choose(&available, wanted.names).map_err(|error| error.at(place.to_string()))?;
+    let chosen = choose(&available, wanted.0).map_err(|error| error.at(place.to_string()))?;
     let mut is_empty = true;
     file.each(&chosen, &mut |row, values| {
         is_empty = false;
         let columns = chosen.iter().zip(values);
         let texts = columns
-            .map(|(&i, value)| text_of(available[i], value, wanted))
+            .map(|(&i, value)| text_of(available[i], value, wanted.1))
             .collect::<Result<Vec<_>>>()
             .map_err(|error| error.at(format!("{place}:{row}")))?;
         each(row, &texts)

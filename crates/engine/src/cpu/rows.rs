@@ -1,7 +1,7 @@
 //! Row-wise operators on the CPU: norms, rotation, dropout, means, losses.
 
 use super::{Cpu, whole, with_float};
-use crate::table::{Buf, RopeStyle, Target, XentSpec};
+use crate::table::{Buf, RopeStyle, Target, ValueKernels, ValueLoss, XentSpec};
 use tenon_kernels::{
     self as kernels, Cols, ColsMut, Lend, MeanPool, NormGrads, NormSaved, Rope, split_cols,
 };
@@ -152,4 +152,25 @@ pub(super) fn xent_rows(
         let targets = lend.read(whole(targets));
         kernels::xent_rows(cx, xent, z, targets, chosen, lend.write(whole(loss)), rank);
     });
+}
+
+impl ValueKernels for Cpu {
+    fn value_rows(&mut self, kind: ValueLoss, y: Buf, given: Buf, targets: Buf, loss: Buf) {
+        let (_, lend) = self.open();
+        with_float!(y.dtype, S => {
+            let [y, given] = [y, given].map(|b| lend.read::<S>(whole(b)));
+            let targets = lend.read(whole(targets));
+            kernels::value_rows(kind, y, given, targets, lend.write(whole(loss)));
+        });
+    }
+
+    fn value_rows_vjp(&mut self, kind: ValueLoss, y: Buf, given: Buf, targets: Buf, dy: Target) {
+        let (_, lend) = self.open();
+        let Target { buf, accumulate } = dy;
+        with_float!(y.dtype, S => {
+            let [y, given] = [y, given].map(|b| lend.read::<S>(whole(b)));
+            let (targets, dy) = (lend.read(whole(targets)), lend.write(whole(buf)));
+            kernels::value_rows_vjp(kind, y, given, targets, dy, accumulate);
+        });
+    }
 }

@@ -11,4 +11,5 @@ mod probabilities;
 mod rope;
 mod route;
 mod sequences;
+mod values;
 mod xent;

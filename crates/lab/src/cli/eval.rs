@@ -1,5 +1,7 @@
 //! `tenon eval`: a verdict over a data set.
 
+mod head;
+
 use std::num::NonZeroU64;
 
 use clap::{Args, ValueEnum};
@@ -7,8 +9,8 @@ use serde_json::{Value, json};
 use tenon_base::Result;
 use tenon_data::batch::{Layout, Sight};
 use tenon_data::source::Split;
-use tenon_eval::Sampling;
 use tenon_eval::judge::Progress as Judging;
+use tenon_eval::{Judged, Judgement, Sampling};
 
 use super::subject::ModelArgs;
 use super::{Outcome, Output};
@@ -18,13 +20,15 @@ use crate::generate::{self, Continuation, Manner};
 use crate::progress::{Progress, Standing};
 use crate::table;
 
-/// Measure a model's loss, perplexity and accuracy on a data set
+/// Measure a model's loss and metrics on a data set
 #[derive(Clone, Debug, Args)]
 #[command(after_long_help = "Examples:\n  \
     tenon eval runs/quickstart\n  \
     tenon eval runs/quickstart --data held_out.jsonl --text-column body --json\n\n\
     A run's model reads data in the layout of its run. Of a model without a run, documents are\n\
-    laid end to end, each seeing itself alone, so that every token counts.")]
+    laid end to end, each seeing itself alone, so that every token counts.\n\n\
+    A head of classes is measured by accuracy, macro F1 and Matthews' correlation, one of labels\n\
+    by micro and macro F1, one of numbers by squared error and correlations.")]
 pub struct EvalArgs {
     /// Which model
     #[command(flatten)]
@@ -35,6 +39,9 @@ pub struct EvalArgs {
     /// Column of records that holds the text
     #[arg(long, value_name = "NAME")]
     pub text_column: Option<String>,
+    /// Columns of records that hold what the head tells [default: the run's, or `label`]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub label_column: Vec<String>,
     /// Part of the data set; without it, validation, or all where no file's name tells a split
     #[arg(long, value_enum)]
     pub split: Option<SplitName>,
@@ -88,6 +95,7 @@ pub fn run(args: &EvalArgs, context: &Context) -> Result<Outcome> {
     let wanted = Wanted {
         data: args.data.clone(),
         text_column: args.text_column.clone(),
+        label_columns: Some(args.label_column.clone()).filter(|columns| !columns.is_empty()),
         part: args.split.map(SplitName::part),
         batches_max: args.max_batches.map(|n| n.get() as usize),
     };
@@ -186,7 +194,6 @@ fn as_json(
     verdict: &Verdict,
     samples: Option<&[Continuation]>,
 ) -> Value {
-    let Verdict { judged, batches } = verdict;
     let spec = subject.loader.spec();
     let facts = subject.loader.facts();
     let mut document = json!({
@@ -201,15 +208,23 @@ fn as_json(
             "batch_size": spec.batch_size,
             "tokenizer": subject.tokenizer.spec_name(),
         },
-        "loss": judged.loss(),
-        "perplexity": judged.perplexity(),
-        "top1_accuracy": judged.top1_accuracy(),
-        "top5_accuracy": judged.top5_accuracy(),
-        "bits_per_byte": judged.bits_per_byte(),
-        "tokens": judged.n_tokens(),
-        "bytes": judged.n_bytes(),
-        "batches": batches,
     });
+    let measured = match &verdict.judgement {
+        Judgement::Tokens(judged) => json!({
+            "loss": judged.loss(),
+            "perplexity": judged.perplexity(),
+            "top1_accuracy": judged.top1_accuracy(),
+            "top5_accuracy": judged.top5_accuracy(),
+            "bits_per_byte": judged.bits_per_byte(),
+            "tokens": judged.n_tokens(),
+            "bytes": judged.n_bytes(),
+        }),
+        Judgement::Head(loss, scores) => head::json(*loss, scores, &subject.labels),
+    };
+    if let (Some(document), Value::Object(measured)) = (document.as_object_mut(), measured) {
+        document.extend(measured);
+    }
+    document["batches"] = json!(verdict.batches);
     if let Some(samples) = samples {
         let samples = samples.iter().map(super::generate::continuation_json);
         document["samples"] = samples.collect();
@@ -223,20 +238,38 @@ fn as_text(
     verdict: &Verdict,
     samples: Option<&[Continuation]>,
 ) -> String {
-    let Verdict { judged, batches } = verdict;
     let spec = subject.loader.spec();
-    let bits = judged.bits_per_byte();
-    let rows = [
+    let layout = layout_name(spec.layout);
+    let mut rows = vec![
         ("model", model.to_owned()),
         ("data", format!("{}, {}", subject.source, subject.part)),
         (
             "layout",
-            format!(
-                "{}, at most {} tokens",
-                layout_name(spec.layout),
-                spec.length_max
-            ),
+            format!("{layout}, at most {} tokens", spec.length_max),
         ),
+    ];
+    rows.extend(match &verdict.judgement {
+        Judgement::Tokens(judged) => measures(judged),
+        Judgement::Head(loss, scores) => head::rows(*loss, scores),
+    });
+    rows.push(("batches", verdict.batches.to_string()));
+    let rows = rows.into_iter();
+    let rows = rows.map(|(name, value)| [name.to_owned(), value]);
+    let mut text = table::render(["measure", "value"], rows);
+    if let Judgement::Head(_, scores) = &verdict.judgement {
+        text += &head::of_each(scores, &subject.labels);
+    }
+    for sample in samples.unwrap_or_default() {
+        text.push('\n');
+        text.push_str(&super::generate::continuation_text(sample));
+    }
+    text
+}
+
+/// What is measured of a model of tokens.
+fn measures(judged: &Judged) -> Vec<(&'static str, String)> {
+    let bits = judged.bits_per_byte();
+    vec![
         ("loss", format!("{:.4}", judged.loss())),
         ("perplexity", format!("{:.4}", judged.perplexity())),
         ("top-1 accuracy", percent(judged.top1_accuracy())),
@@ -247,15 +280,7 @@ fn as_text(
         ),
         ("tokens", judged.n_tokens().to_string()),
         ("bytes", judged.n_bytes().to_string()),
-        ("batches", batches.to_string()),
-    ];
-    let rows = rows.map(|(name, value)| [name.to_owned(), value]);
-    let mut text = table::render(["measure", "value"], rows);
-    for sample in samples.unwrap_or_default() {
-        text.push('\n');
-        text.push_str(&super::generate::continuation_text(sample));
-    }
-    text
+    ]
 }
 
 fn percent(share: f64) -> String {

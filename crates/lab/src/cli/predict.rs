@@ -23,10 +23,16 @@ use crate::{subject, table};
     A model of the class of a sequence takes `labels [B]`, or `[n]`, and gives `logits [B,C]`.\n\n\
     Other tasks read sequences from `--data` (FASTA, or any text that training reads):\n\
     `embed` writes `embeddings [n,D]`, `mutations` a table of how likely residues or the\n\
-    `--mutations` are where the model cannot see them.\n\n\
+    `--mutations` are where the model cannot see them, `head` a table of what the model's head\n\
+    tells, a row a sequence or token:\n  \
+    classes     sequence, label, and a column of probabilities for each class\n  \
+    of tokens   sequence, position (from 1), token, label, and the probabilities\n  \
+    labels      sequence, labels (those above 0.5, between `;`), and the probabilities\n  \
+    numbers     sequence, and a column for each number\n\n\
     Examples:\n  \
     tenon predict model/ --inputs in.safetensors --out out.safetensors --grads --dtype f64\n  \
     tenon predict esm2/ --task embed --data proteins.fasta --out embeddings.safetensors\n  \
+    tenon predict runs/helices --task head --data proteins.fasta --out helices.tsv\n  \
     tenon predict esm2/ --task mutations --data protein.fasta --mutations A4G,K7R:L9V \\\n    \
     --out scores.tsv")]
 pub struct PredictArgs {
@@ -41,7 +47,7 @@ pub struct PredictArgs {
     pub inputs: Option<PathBuf>,
     /// File with the sequences of the other tasks
     #[arg(long, value_name = "FILE", conflicts_with = "inputs")]
-    #[arg(required_if_eq_any([("task", "embed"), ("task", "mutations")]))]
+    #[arg(required_if_eq_any([("task", "embed"), ("task", "mutations"), ("task", "head")]))]
     pub data: Option<PathBuf>,
     /// File to write
     #[arg(long, value_name = "OUT")]
@@ -69,6 +75,8 @@ pub enum Task {
     Embed,
     /// Masked marginals of residues or mutations
     Mutations,
+    /// Classes with probabilities, labels or numbers, as the model's head tells them
+    Head,
 }
 
 /// How the rows of a sequence become its embedding.

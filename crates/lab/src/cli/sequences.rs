@@ -1,4 +1,6 @@
-//! `tenon predict --task embed|mutations`: what an encoder says of sequences.
+//! `tenon predict --task embed|mutations|head`: what an encoder says of sequences.
+
+mod head;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -49,6 +51,13 @@ pub(super) fn run(args: &PredictArgs, context: &Context) -> Result<Outcome> {
         device: &device,
     };
     let facts = match args.task {
+        Task::Head => head::tell(
+            args,
+            context,
+            &of,
+            (&folder, tokenizer.as_ref()),
+            &sequences,
+        )?,
         Task::Mutations => mutations(args, context, &of, tokenizer.as_ref(), &sequences)?,
         Task::Embed | Task::Tensors => embed(args, context, &of, tokenizer.as_ref(), &sequences)?,
     };

@@ -23,8 +23,8 @@ pub struct DataConfig {
     pub source: DataSource,
     /// Column of records that holds the text; `None` lets the reader find `text` or the only one.
     pub text_column: Option<String>,
-    /// Column of records that holds the class; `None` is `label`.
-    pub label_column: Option<String>,
+    /// Columns of records that hold what a head is to tell; `None` is `label`.
+    pub label_columns: Option<Vec<String>>,
     /// How text becomes ids.
     pub tokenizer: TokenizerChoice,
     /// What is one document of a plain text file.
@@ -99,12 +99,15 @@ pub(super) fn resolve(judge: &mut Judge, model: &ModelConfig) -> DataConfig {
         DataSource::Path(_) => column,
         DataSource::Named(name) => column.or_else(|| known(name).map(|set| set.column.to_owned())),
     };
-    if !model.tells_classes && model.architecture().is_some() {
-        judge.no_effect(&["data.label_column"], "without `model.head: sequence`");
+    if model.head.is_none() && model.architecture().is_some() {
+        judge.no_effect(&["data.label_column"], "without `model.head`");
     }
     DataConfig {
         text_column,
-        label_column: judge.text("data.label_column"),
+        label_columns: match judge.text("data.label_column") {
+            Some(column) => Some(vec![column]),
+            None => judge.values.strs("data.label_column"),
+        },
         tokenizer: tokenizer(judge),
         documents: documents(judge, &source),
         layout: layout(judge),

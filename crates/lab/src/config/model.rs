@@ -5,6 +5,7 @@ mod info;
 mod keys;
 
 use tenon_base::suggest;
+use tenon_models::spec::Problem;
 
 use super::judge::Judge;
 use super::section::Section;
@@ -22,8 +23,28 @@ pub struct ModelConfig {
     pub dtype: Dtype,
     /// Probability of dropping an activation in training, at least 0 and below 1.
     pub dropout: f64,
-    /// Whether it is to tell the class of a text; one that training starts from may do so anyway.
-    pub tells_classes: bool,
+    /// What it is to tell instead of tokens; a model that training starts from may do so anyway.
+    pub head: Option<HeadConfig>,
+}
+
+/// What a head is to tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeadConfig {
+    /// Of what.
+    pub of: HeadOf,
+    /// What of a sequence; `None` for one class, or as the model has it that training starts from.
+    pub problem: Option<Problem>,
+    /// Names of the outputs; `None` for all that occur.
+    pub labels: Option<Vec<String>>,
+}
+
+/// What a head tells something of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeadOf {
+    /// A text.
+    Sequence,
+    /// Each token of a text.
+    Token,
 }
 
 /// Where the weights of a run come from.
@@ -75,8 +96,50 @@ pub(super) fn resolve(judge: &mut Judge) -> ModelConfig {
         origin,
         dtype: dtype(judge),
         dropout: judge.float("model.dropout"),
-        tells_classes: judge.values.str("model.head") == Some("sequence"),
+        head: head(judge),
     }
+}
+
+fn head(judge: &mut Judge) -> Option<HeadConfig> {
+    let of = match judge.values.str("model.head") {
+        Some("token") => HeadOf::Token,
+        Some(_) => HeadOf::Sequence,
+        None => {
+            judge.no_effect(
+                &["model.problem_type", "model.labels"],
+                "without `model.head`",
+            );
+            return None;
+        }
+    };
+    if of == HeadOf::Token {
+        judge.no_effect(
+            &["model.problem_type"],
+            "with `model.head: token`, one class a token",
+        );
+    }
+    let labels = judge.values.strs("model.labels");
+    let twice = |labels: &Vec<String>| {
+        let mut sorted = labels.clone();
+        sorted.sort();
+        sorted
+            .windows(2)
+            .find(|pair| pair[0] == pair[1])
+            .map(|pair| pair[0].clone())
+    };
+    if let Some(label) = labels.as_ref().and_then(twice) {
+        let message = format!("`model.labels` names `{label}` twice");
+        judge.fault("model.labels", message, "", "name each label once");
+    }
+    let problem = judge
+        .values
+        .str("model.problem_type")
+        .and_then(Problem::parse);
+    Some(HeadConfig {
+        of,
+        problem: problem.filter(|_| of == HeadOf::Sequence),
+        labels,
+    })
 }
 
 /// A model that exists says its own sizes.
@@ -134,8 +197,20 @@ impl ModelConfig {
             ModelOrigin::From(from) => section.text("from", from),
             ModelOrigin::Fresh(architecture) => architecture.write(&mut section),
         }
-        if self.tells_classes {
-            section.text("head", "sequence");
+        if let Some(head) = &self.head {
+            section.text(
+                "head",
+                match head.of {
+                    HeadOf::Sequence => "sequence",
+                    HeadOf::Token => "token",
+                },
+            );
+            if let Some(problem) = head.problem {
+                section.text("problem_type", problem.name());
+            }
+            if let Some(labels) = &head.labels {
+                section.texts("labels", labels);
+            }
         }
         section.float("dropout", self.dropout);
         section.text("dtype", self.dtype.name());

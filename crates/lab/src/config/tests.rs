@@ -8,7 +8,7 @@ use tenon_base::Kind;
 use tenon_base::knobs::Environment;
 use tenon_data::source::Documents;
 use tenon_data::vocab::Spec as VocabSpec;
-use tenon_models::spec::Activation;
+use tenon_models::spec::{Activation, Problem};
 
 use super::*;
 

@@ -1,74 +1,102 @@
-//! Classes of texts: from a column of labels to targets, a head and its names.
+//! What the head of an encoder is to tell: from columns of labels to targets, a head and its names.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+mod answers;
+mod targets;
 
 use serde_json::{Map, Value, json};
-use tenon_base::suggest::nearest;
 use tenon_base::{Error, Result};
 use tenon_data::batch::Objective;
-use tenon_data::source::{self, Rows};
+use tenon_data::source::Rows;
 use tenon_data::split::TrainValidation;
+use tenon_data::{Tokenizer, Tokens};
 use tenon_models::folder::Folder;
 use tenon_models::hub::HubConfig;
-use tenon_models::spec::{Head, Objective as Learned, Spec};
+use tenon_models::spec::{Head, Objective as Learned, Problem, Spec};
 
-use crate::config::Config;
+use crate::config::{Config, HeadConfig, HeadOf};
+pub(crate) use answers::Answers;
 
 /// The column of labels when none is named.
-pub(crate) const LABEL_COLUMN: &str = "label";
+const LABEL_COLUMN: &str = "label";
 
-/// The classes of a data set in their order.
+/// What a head tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// Something of a sequence.
+    Sequence(Problem),
+    /// The class of each token.
+    Token,
+}
+
+/// What a head tells, and the names of its outputs in their order: classes, labels, or columns of
+/// numbers.
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Classes {
-    names: Vec<String>,
+    pub(crate) told: Told,
+    pub(crate) names: Vec<String>,
 }
 
 impl Classes {
-    /// Those of a model that tells classes; names that it does not say are numbers.
+    /// Those of a model with such a head; names that it does not say are numbers.
     pub(crate) fn of(config: &HubConfig) -> Option<Classes> {
-        let Learned::Sequence { n_classes } = config.spec.objective() else {
-            return None;
+        let (told, n) = match config.spec.objective() {
+            Learned::Causal | Learned::Masked => return None,
+            Learned::Sequence { n_classes, problem } => (Told::Sequence(problem), n_classes),
+            Learned::Token { n_classes } => (Told::Token, n_classes),
         };
         let said = config.extra.get("id2label");
         let name = |i: usize| {
             let name = said.and_then(|names| names.get(i.to_string())?.as_str());
             name.map_or_else(|| i.to_string(), str::to_owned)
         };
-        Some(Classes {
-            names: (0..n_classes).map(name).collect(),
-        })
+        let names = (0..n).map(name).collect();
+        Some(Classes { told, names })
     }
 
-    /// All that occur, sorted.
-    pub(crate) fn sorted(labels: &[&[String]]) -> Result<Classes> {
-        let names: BTreeSet<&String> = labels.iter().copied().flatten().collect();
-        if names.len() < 2 {
-            let message = format!(
-                "{} class in all labels, there is nothing to tell",
-                names.len()
-            );
+    /// Those that a configuration asks for: with the names that it gives, or all that occur.
+    fn asked(wanted: &HeadConfig, answers: [&Answers; 2]) -> Result<Classes> {
+        let told = wanted.told();
+        let names = match &wanted.labels {
+            Some(labels) => labels.clone(),
+            None => answers::names(answers)?,
+        };
+        let at_least = match told {
+            Told::Sequence(Problem::MultiLabel | Problem::Regression) => 1,
+            Told::Sequence(Problem::SingleLabel) | Told::Token => 2,
+        };
+        if names.len() < at_least {
+            let n = names.len();
+            let message = format!("{n} class in all labels, there is nothing to tell");
             return Err(Error::data(message).at("data.label_column"));
         }
-        Ok(Classes {
-            names: names.into_iter().cloned().collect(),
-        })
+        Ok(Classes { told, names })
     }
 
-    /// The targets of rows with these labels.
-    pub(crate) fn objective(&self, rows: &Rows, labels: &[String]) -> Result<Objective> {
-        let class = |(i, label): (usize, &String)| {
-            let found = self.names.iter().position(|name| name == label);
-            found.map(|class| class as i32).ok_or_else(|| {
-                let message = format!("the model has no class `{label}`");
-                let error = Error::data(message).at(rows.place(i));
-                match nearest(label, self.names.iter().map(String::as_str)) {
-                    Some(near) => error.hint(format!("did you mean `{near}`?")),
-                    None => error.hint(format!("its classes are `{}`", self.names.join("`, `"))),
-                }
-            })
-        };
-        let classes: Result<Vec<i32>> = labels.iter().enumerate().map(class).collect();
-        Ok(Objective::Classes(Arc::new(classes?)))
+    /// The columns that hold what this head tells: those that are named, of numbers the names of
+    /// the outputs, or `label`.
+    pub(crate) fn columns(&self, given: Option<&[String]>) -> Vec<String> {
+        let numbered =
+            |(i, name): (usize, &String)| *name == i.to_string() || *name == format!("LABEL_{i}");
+        match given {
+            Some(given) => given.to_vec(),
+            None if self.told == Told::Sequence(Problem::Regression)
+                && !self.names.iter().enumerate().all(numbered) =>
+            {
+                self.names.clone()
+            }
+            None => vec![LABEL_COLUMN.to_owned()],
+        }
+    }
+
+    /// The targets of rows with these answers. `tokens` are the rows' own.
+    pub(crate) fn objective(
+        &self,
+        rows: &Rows,
+        answers: &Answers,
+        tokens: &Tokens,
+        tokenizer: &dyn Tokenizer,
+    ) -> Result<Objective> {
+        targets::objective(self, rows, answers, (tokens, tokenizer))
     }
 
     /// The model with a head for them.
@@ -78,7 +106,10 @@ impl Classes {
             return Err(Error::usage(message).at("model.head"));
         };
         let n_classes = self.names.len();
-        encoder.head = Head::Sequence { n_classes };
+        encoder.head = match self.told {
+            Told::Sequence(problem) => Head::Sequence { n_classes, problem },
+            Told::Token => Head::Token { n_classes },
+        };
         let spec = Spec::Encoder(encoder);
         spec.validate()?;
         Ok(spec)
@@ -97,53 +128,114 @@ impl Classes {
     }
 }
 
-/// The labels of rows; the built-in corpus has none.
-pub(crate) fn labels(rows: &Rows, column: Option<&str>) -> Result<Vec<String>> {
-    source::labels(rows, column.unwrap_or(LABEL_COLUMN))
+impl HeadConfig {
+    fn told(&self) -> Told {
+        match self.of {
+            HeadOf::Sequence => Told::Sequence(self.problem.unwrap_or_default()),
+            HeadOf::Token => Told::Token,
+        }
+    }
 }
 
-/// What a run of classes learns.
+/// What a run with such a head learns.
 pub(super) struct Classified {
     pub(super) classes: Classes,
-    /// The targets of training and validation.
-    pub(super) objectives: [Objective; 2],
-    /// Of the rows of training, then of validation.
-    labels: Vec<String>,
+    /// Of training and validation.
+    answers: [Answers; 2],
 }
 
 impl Classified {
-    /// Reads the labels of both splits where the run is to tell classes, or starts from a model
-    /// that does.
+    /// Reads the labels of both splits where the run is to tell something of texts, or starts from
+    /// a model that does.
     pub(super) fn read(
         config: &Config,
         rows: &TrainValidation,
         base: Option<&Folder>,
     ) -> Result<Option<Classified>> {
         let own = base.and_then(|base| Classes::of(&base.config));
-        if !config.model.tells_classes && own.is_none() {
-            return Ok(None);
-        }
-        let column = config.data.label_column.as_deref();
-        let train = labels(&rows.train, column)?;
-        let validation = labels(&rows.validation, column)?;
-        let classes = match own {
-            Some(own) => own,
-            None => Classes::sorted(&[&train, &validation])?,
+        let own = match (own, &config.model.head) {
+            (Some(own), Some(wanted)) => suits(own, wanted)?,
+            (own, _) => own,
         };
-        Ok(Some(Classified {
-            objectives: [
-                classes.objective(&rows.train, &train)?,
-                classes.objective(&rows.validation, &validation)?,
-            ],
-            classes,
-            labels: [train, validation].concat(),
-        }))
+        let told = match (&own, &config.model.head) {
+            (Some(own), _) => own.told,
+            (None, Some(wanted)) => wanted.told(),
+            (None, None) => return Ok(None),
+        };
+        let given = config.data.label_columns.as_deref();
+        let columns = match (&own, given) {
+            (Some(own), given) => own.columns(given),
+            (None, Some(given)) => given.to_vec(),
+            (None, None) => vec![LABEL_COLUMN.to_owned()],
+        };
+        let read = |rows| Answers::read(rows, told, &columns);
+        let answers = [read(&rows.train)?, read(&rows.validation)?];
+        let classes = match (own, &config.model.head) {
+            (Some(own), _) => own,
+            (None, Some(wanted)) => Classes::asked(wanted, [&answers[0], &answers[1]])?,
+            (None, None) => unreachable!("there is something to tell"),
+        };
+        check_losses(config, told)?;
+        Ok(Some(Classified { classes, answers }))
     }
 
-    /// The labels as parts of a hash.
-    pub(super) fn parts(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        let labels = self.labels.iter();
-        labels.map(|label| ("label", label.as_bytes()))
+    /// The targets of training and validation.
+    pub(super) fn objectives(
+        &self,
+        rows: &TrainValidation,
+        tokens: [&Tokens; 2],
+        tokenizer: &dyn Tokenizer,
+    ) -> Result<[Objective; 2]> {
+        let [train, validation] = &self.answers;
+        let of = |rows, answers, tokens| self.classes.objective(rows, answers, tokens, tokenizer);
+        Ok([
+            of(&rows.train, train, tokens[0])?,
+            of(&rows.validation, validation, tokens[1])?,
+        ])
+    }
+
+    /// The labels of training, then of validation, as text.
+    pub(super) fn cells(&self) -> Vec<String> {
+        self.answers.iter().flat_map(Answers::cells).collect()
+    }
+}
+
+/// The model's own head where it is the wanted one; none where another is wanted.
+fn suits(own: Classes, wanted: &HeadConfig) -> Result<Option<Classes>> {
+    let same = match (own.told, wanted.of) {
+        (Told::Sequence(problem), HeadOf::Sequence) => {
+            wanted.problem.is_none_or(|wanted| wanted == problem)
+        }
+        (Told::Token, HeadOf::Token) => true,
+        (Told::Sequence(_), HeadOf::Token) | (Told::Token, HeadOf::Sequence) => false,
+    };
+    match &wanted.labels {
+        Some(labels) if same && *labels != own.names => {
+            let names = own.names.join("`, `");
+            let message = format!("the model in `model.from` tells `{names}`");
+            let error = Error::usage(message).at("model.labels");
+            Err(error.hint("remove the key, or start from a model without that head"))
+        }
+        _ => Ok(same.then_some(own)),
+    }
+}
+
+/// Smoothed targets and the z-loss are of classes of which one is right.
+fn check_losses(config: &Config, told: Told) -> Result<()> {
+    let Told::Sequence(problem @ (Problem::MultiLabel | Problem::Regression)) = told else {
+        return Ok(());
+    };
+    let training = &config.training;
+    let keys = [
+        ("training.label_smoothing", training.label_smoothing),
+        ("training.z_loss", training.z_loss),
+    ];
+    match keys.into_iter().find(|(_, value)| *value != 0.0) {
+        None => Ok(()),
+        Some((key, _)) => {
+            let message = format!("`{key}` means nothing to a problem of `{}`", problem.name());
+            Err(Error::usage(message).at(key).hint("remove the key"))
+        }
     }
 }
 
@@ -163,9 +255,7 @@ pub(super) fn settle(
         return Ok((spec, None));
     };
     let fresh = base.change_head(spec.clone(), config.training.seed)?;
-    let fresh = fresh.join("`, `");
-    Ok((
-        spec,
-        Some(format!("a new head for classes: `{fresh}` start fresh")),
-    ))
+    let names = fresh.join("`, `");
+    let note = format!("a new head for classes: `{names}` start fresh");
+    Ok((spec, (!fresh.is_empty()).then_some(note)))
 }

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use tenon_base::Result;
+use tenon_base::{Result, hash};
 use tenon_data::batch::{LoaderSpec, Masker, Masking, Objective, Order, Partial, Redraw};
+use tenon_data::split::TrainValidation;
 use tenon_data::{Loader, Tokenizer, Tokens};
 use tenon_models::spec::{Objective as Learned, Spec};
 
+use super::classes::Classified;
 use crate::config::Config;
 
 /// What a model of this kind learns from a batch: in training masks are drawn anew each epoch, in
@@ -31,6 +33,22 @@ pub(crate) fn objective(
         seed: config.map_or(0, |config| config.training.seed),
         redraw,
     })
+}
+
+/// What is to be told of training and of validation.
+pub(super) fn objectives(
+    config: &Config,
+    spec: &Spec,
+    rows: &TrainValidation,
+    classified: Option<&Classified>,
+    tokens: [&Tokens; 2],
+    tokenizer: &dyn Tokenizer,
+) -> Result<[Objective; 2]> {
+    if let Some(classified) = classified {
+        return classified.objectives(rows, tokens, tokenizer);
+    }
+    let of = |redraw| objective(spec, tokenizer, Some(config), redraw);
+    Ok([of(Redraw::EachEpoch)?, of(Redraw::Never)?])
 }
 
 pub(super) fn loaders(
@@ -63,4 +81,14 @@ pub(super) fn loaders(
         Loader::with_objective(train, training, learned)?,
         Loader::with_objective(validation, judging, judged)?,
     ))
+}
+
+/// SHA-256 of the texts of both splits.
+pub(super) fn texts_hash(rows: &TrainValidation, classified: Option<&Classified>) -> String {
+    let train = rows.train.texts().map(|text| ("train", text.as_bytes()));
+    let validation = rows.validation.texts();
+    let validation = validation.map(|text| ("validation", text.as_bytes()));
+    let labels = classified.map(Classified::cells).unwrap_or_default();
+    let labels = labels.iter().map(|label| ("label", label.as_bytes()));
+    hash::sha256_parts(train.chain(validation).chain(labels))
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tenon_base::{Result, units};
 use tenon_data::Batch;
 use tenon_engine::{Executor, plan::Content};
-use tenon_models::net::feed;
+use tenon_models::net::{feed, feed_targets};
 
 use crate::cli::Outcome;
 use crate::context::Context;
@@ -51,7 +51,7 @@ impl Pace {
             exec.zero_grads();
             prepared.train.next(&mut batch);
             feed(exec, &batch.ids, &batch.positions, &batch.cu_seqlens);
-            exec.set_input("targets", &batch.targets);
+            feed_targets(exec, &batch.targets, &batch.given);
             exec.forward();
             exec.backward();
             tokens += batch.n_loss_tokens;

@@ -290,10 +290,11 @@ fn summary(end: &End<'_>, best_step: u64, folder: &Path, pace: Option<f64>) -> S
         text += &format!(" ({} tokens/s)", units::count(pace as u64));
     }
     if let Some((_, loss)) = state.best {
-        let perplexity = loss.exp();
-        text += &format!(
-            "\nvalidation loss {loss:.4} (perplexity {perplexity:.2}) after step {best_step}"
-        );
+        text += &format!("\nvalidation loss {loss:.4}");
+        if !prepared.spec().has_classes() {
+            text += &format!(" (perplexity {:.2})", loss.exp());
+        }
+        text += &format!(" after step {best_step}");
     }
     if let Some(floor) = prepared.facts.loss_floor {
         text += &format!("; the corpus' entropy allows {floor:.4}");

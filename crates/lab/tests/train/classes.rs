@@ -52,9 +52,10 @@ fn classes_are_learned_named_and_judged() {
     let line = ["eval", "runs/classes", "--data", "held_out.csv", "--json"];
     let other = json(&place.succeed(&line));
     for (facts, n) in [(own, 20), (other, 20)] {
-        assert_eq!(facts["tokens"], n, "{facts}");
-        assert!(facts["top1_accuracy"].as_f64().unwrap() > 0.9, "{facts}");
-        assert!(facts["bits_per_byte"].is_null());
+        assert_eq!(facts["counted"], n, "{facts}");
+        assert!(facts["accuracy"].as_f64().unwrap() > 0.9, "{facts}");
+        assert_eq!(facts["of_each"][0]["label"], "bent", "{facts}");
+        assert!(facts.get("perplexity").is_none() && facts.get("bits_per_byte").is_none());
     }
 
     place.write("unknown.csv", "text,label\nAWG,bend\nAPG,bent\n");
@@ -122,6 +123,13 @@ fn what_cannot_be_told_is_refused() {
     refused(3, "data.label_column=kind", "no column `kind`");
     refused(2, "data.layout=packed", "one document a sequence");
     refused(3, "model.family=codonfm", "has no head for classes");
+    refused(3, "data.label_column=lable", "did you mean `label`?");
+    refused(
+        2,
+        "data.label_column=[text, label]",
+        "labels stand in one column",
+    );
+    refused(2, "model.problem_type=ranking", "model.problem_type");
     refused(2, "model.family=llama", "`llama` has no head for classes");
     place.write("data.csv", "text,label\nAW,one\nAP,one\nAG,one\n");
     refused(3, "training.max_steps=1", "nothing to tell");

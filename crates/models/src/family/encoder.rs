@@ -173,8 +173,12 @@ impl Parts<'_> {
     ) -> Graph {
         match self.spec.head {
             Head::Masked => self.masked_head(net, x, table, activation),
-            Head::Token { n_classes } => self.classes(net, x, "head.token", n_classes),
-            Head::Sequence { n_classes } => {
+            Head::Token { n_classes } => {
+                let x = net.dropout(x, "head.dropout");
+                let [weight, bias] = self.classes(&mut net, "head.token", n_classes);
+                net.biased_head(x, weight, WeightLayout::OutIn, Some(bias))
+            }
+            Head::Sequence { n_classes, problem } => {
                 let d = self.spec.d_model;
                 let y = net.first_rows(x);
                 let y = match self.spec.family {
@@ -183,14 +187,19 @@ impl Parts<'_> {
                 };
                 let y = self.linear(&mut net, y, ("head.pool", Part::Head), [d, d]);
                 let y = net.activate_at(y, "head.act", Activation::Tanh);
-                self.classes(net, y, "head.sequence", n_classes)
+                let y = net.dropout(y, "head.dropout");
+                let weights = self.classes(&mut net, "head.sequence", n_classes);
+                let [weight, bias] = weights;
+                match problem.value_loss() {
+                    Some(kind) => net.value_head(y, weights, kind),
+                    None => net.biased_head(y, weight, WeightLayout::OutIn, Some(bias)),
+                }
             }
         }
     }
 
-    /// The map from rows of the stream to classes.
-    fn classes(&self, mut net: Net<'_>, x: ValueId, name: &str, n_classes: usize) -> Graph {
-        let x = net.dropout(x, "head.dropout");
+    /// Weight and bias of the map from rows of the stream to classes or numbers.
+    fn classes(&self, net: &mut Net<'_>, name: &str, n_classes: usize) -> [ValueId; 2] {
         let weight = Weight {
             name: &format!("{name}.weight"),
             part: Part::Head,
@@ -202,8 +211,7 @@ impl Parts<'_> {
             ..weight
         };
         let weight = net.weight(weight, &[n_classes, self.spec.d_model]);
-        let bias = net.weight(bias, &[n_classes]);
-        net.biased_head(x, weight, WeightLayout::OutIn, Some(bias))
+        [weight, net.weight(bias, &[n_classes])]
     }
 
     /// The head for masked tokens: a map, an activation, a norm, and the vocabulary.

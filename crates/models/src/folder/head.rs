@@ -54,7 +54,9 @@ impl Folder {
         self.weights = weights;
         self.config.spec = spec;
         self.config.naming = Naming::Hub;
-        self.config.extra.shift_remove("architectures");
+        for key in ["architectures", "problem_type"] {
+            self.config.extra.shift_remove(key);
+        }
         Ok(fresh)
     }
 }

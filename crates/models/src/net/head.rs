@@ -2,9 +2,11 @@
 
 use super::{Logits, LossOptions, Net};
 use crate::spec::Experts;
-use tenon_engine::ops::{Linear, LinearXent, RouterBalance, SelectRows, WeightLayout};
-use tenon_engine::table::XentSpec;
-use tenon_engine::{Dim, Graph, ValueId};
+use tenon_engine::ops::{
+    Linear, LinearXent, RouterBalance, RowValueLoss, SelectRows, WeightLayout,
+};
+use tenon_engine::table::{ValueLoss, XentSpec};
+use tenon_engine::{Dim, Graph, Shape, Ty, ValueId};
 
 impl Net<'_> {
     /// Adds the loss of unevenly used experts.
@@ -35,6 +37,32 @@ impl Net<'_> {
         bias: Option<ValueId>,
     ) -> Graph {
         self.tell(x, weight, layout, bias);
+        self.b.finish()
+    }
+
+    /// A head of numbers `[R, C]`, as the output `logits`, and their loss against the input `given
+    /// [R, C]`. Smoothing and z-loss are of classes alone.
+    pub(crate) fn value_head(
+        mut self,
+        x: ValueId,
+        [weight, bias]: [ValueId; 2],
+        kind: ValueLoss,
+    ) -> Graph {
+        if self.outputs.logits.is_none() && self.outputs.loss.is_none() {
+            return self.b.finish();
+        }
+        let layout = WeightLayout::OutIn;
+        let y = self.apply("head", Linear { layout, bias: true }, &[x, weight, bias]);
+        if self.outputs.logits.is_some() {
+            self.b.output("logits", y);
+        }
+        if self.outputs.loss.is_some() {
+            let shape = self.b.ty(y).shape.clone();
+            let targets = self.index_input("targets", shape.lead());
+            let given = self.b.input("given", Ty::float(Shape::new(shape.dims())));
+            let loss = self.apply("loss", RowValueLoss { kind }, &[y, given, targets]);
+            self.b.set_loss(loss);
+        }
         self.b.finish()
     }
 

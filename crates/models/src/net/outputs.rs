@@ -1,5 +1,6 @@
 //! What graphs are asked for, and how they are fed.
 
+use crate::spec::Spec;
 use tenon_engine::{Executor, Extent};
 
 /// What a graph is for.
@@ -38,6 +39,15 @@ pub fn feed(exec: &mut Executor, ids: &[i32], positions: &[i32], cu_seqlens: &[i
     }
     if exec.has_input("token_types") {
         exec.set_input("token_types", &vec![0; ids.len()]);
+    }
+}
+
+/// Gives an executor what is to be told of the batch: `targets`, and the numbers `given` of a head
+/// that tells numbers or labels.
+pub fn feed_targets(exec: &mut Executor, targets: &[i32], given: &[f64]) {
+    exec.set_input("targets", targets);
+    if exec.has_input("given") {
+        exec.set_float_input("given", given);
     }
 }
 
@@ -105,6 +115,15 @@ impl Outputs {
             },
             0.0,
         )
+    }
+
+    /// A graph that judges this model: loss and rank of each row; of one that tells classes also
+    /// the logits, since its metrics are about each class.
+    pub fn judging_of(spec: &Spec) -> Self {
+        Outputs {
+            logits: spec.has_classes().then_some(Logits::All),
+            ..Self::judging()
+        }
     }
 
     /// A graph that shows everything: hidden states, logits and, when wanted, the loss.

@@ -21,7 +21,7 @@ pub struct IntTensor {
 }
 
 /// Sequences one after the other, without padding.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Packed {
     /// `B` and `T` of the given tensors.
     pub rows_columns: [usize; 2],
@@ -39,6 +39,8 @@ pub struct Packed {
     /// are masked; absent when no labels were given. Of a model that tells the class of a sequence
     /// `[S]`.
     pub targets: Option<Vec<i32>>,
+    /// Numbers to be told, `[S, C]`, of a model that tells some of a sequence; empty of others.
+    pub given: Vec<f64>,
     /// For each packed sequence, which of the given ones it is, `[S]`: its row, or its place in the
     /// given bounds.
     pub sequence_places: Vec<usize>,
@@ -163,10 +165,8 @@ pub fn pack(inputs: &BTreeMap<String, IntTensor>, bounds: Bounds) -> Result<Pack
             packed.sequence_places.push(i);
         }
     }
-    if let Objective::Sequence { n_classes } = bounds.objective
-        && let Some(labels) = inputs.get(LABELS)
-    {
-        packed.targets = Some(classes::targets(labels, n_classes, &packed)?);
+    if of_sequences && let Some(labels) = inputs.get(LABELS) {
+        packed.targets = Some(classes::targets(labels, bounds.objective, &packed)?);
     }
     Ok(packed)
 }

@@ -230,6 +230,9 @@ pub(crate) fn set_batch(exec: &mut Executor, packed: &Packed) {
             exec.set_input(name, values);
         }
     }
+    if exec.has_input("given") {
+        exec.set_float_input("given", &packed.given);
+    }
 }
 
 /// The outputs of a graph at their places in `[B, T, …]`, or `[B, …]` for one row a sequence; 0

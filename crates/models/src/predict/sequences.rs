@@ -9,6 +9,7 @@ use tenon_engine::{DType, Kernels};
 use super::pack::{Bounds, IntTensor, pack};
 use super::run::{Model, Options, Prediction, run};
 use crate::net::{Logits, Outputs};
+use crate::spec::Objective;
 
 /// Tokens that run at once: enough for products at full speed, few enough for hidden states of
 /// large models.
@@ -66,6 +67,43 @@ impl Sequences<'_> {
             progress(vectors.len());
         }
         Ok(vectors)
+    }
+
+    /// What the head says of each sequence, as it comes from the last matrix: `[C]`, or `[T, C]` of
+    /// a head for tokens. `progress` hears how many sequences are done.
+    ///
+    /// # Errors
+    /// As [`Sequences::embed`], and for a model without such a head.
+    pub fn head_outputs(
+        &self,
+        sequences: &[Vec<u32>],
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<Vec<Vec<f64>>> {
+        let (width, of_tokens) = match self.model.spec.objective() {
+            Objective::Sequence { n_classes, .. } => (n_classes, false),
+            Objective::Token { n_classes } => (n_classes, true),
+            Objective::Causal | Objective::Masked => {
+                let error = Error::data("the model tells tokens, it has no head for anything else");
+                return Err(error.hint("train one with `model.head`"));
+            }
+        };
+        let outputs = Outputs {
+            hidden_states: false,
+            logits: Some(Logits::All),
+            ..Outputs::inspecting(false)
+        };
+        let mut all = Vec::with_capacity(sequences.len());
+        for group in groups(sequences) {
+            let done = self.run(group, &outputs)?;
+            let values = done.values("logits").unwrap_or_default();
+            let mut values = values.chunks_exact(width);
+            for ids in group {
+                let rows = if of_tokens { ids.len() } else { 1 };
+                all.push(values.by_ref().take(rows).flatten().copied().collect());
+            }
+            progress(all.len());
+        }
+        Ok(all)
     }
 
     /// For each of these places of a sequence, the logarithms of the probabilities `[V]` of all

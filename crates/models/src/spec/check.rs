@@ -2,7 +2,7 @@
 
 use super::{
     Activation, CONTEXT_MAX, CustomSpec, DecoderSpec, EXPERTS_MAX, Encoder, EncoderSpec, Gpt2Spec,
-    HEADS_MAX, Head, LAYERS_MAX, Rope, RopeScaling, VOCAB_MAX, WIDTH_MAX,
+    HEADS_MAX, Head, LAYERS_MAX, Problem, Rope, RopeScaling, VOCAB_MAX, WIDTH_MAX,
 };
 
 #[derive(Default)]
@@ -145,10 +145,16 @@ impl Check {
     fn head(&mut self, spec: &EncoderSpec) {
         let n_classes = match spec.head {
             Head::Masked => return,
-            Head::Sequence { n_classes } | Head::Token { n_classes } => n_classes,
+            Head::Sequence { n_classes, .. } | Head::Token { n_classes } => n_classes,
         };
         self.size("n_classes", n_classes, VOCAB_MAX);
-        if spec.head == (Head::Sequence { n_classes: 1 }) {
+        let problem = Problem::SingleLabel;
+        if spec.head
+            == (Head::Sequence {
+                n_classes: 1,
+                problem,
+            })
+        {
             self.add("`n_classes` is 1: one number a sequence is regression".to_owned());
         }
         if !matches!(spec.family, Encoder::Bert { .. } | Encoder::Esm { .. }) {

@@ -1,6 +1,7 @@
 //! Encoders: every token sees every other.
 
 use super::Activation;
+use tenon_engine::table::ValueLoss;
 
 /// The sizes of an encoder with its head.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,16 +46,64 @@ pub enum Head {
     /// Logits `[N, V]` over the vocabulary, for hidden tokens.
     #[default]
     Masked,
-    /// Logits `[S, C]`: the class of a sequence, from its first token.
+    /// Logits or numbers `[S, C]` of a sequence, from its first token.
     Sequence {
-        /// `C`, at least 2.
+        /// `C`, at least 2 where one class is told.
         n_classes: usize,
+        /// What they are.
+        problem: Problem,
     },
     /// Logits `[N, C]`: the class of each token.
     Token {
         /// `C`.
         n_classes: usize,
     },
+}
+
+/// What the outputs of a head for sequences are, in the words of `transformers`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Problem {
+    /// Logits of classes of which one is right.
+    #[default]
+    SingleLabel,
+    /// Logits of labels that are right or wrong each for itself.
+    MultiLabel,
+    /// Numbers.
+    Regression,
+}
+
+impl Problem {
+    /// All of them.
+    pub const ALL: [Problem; 3] = [
+        Problem::SingleLabel,
+        Problem::MultiLabel,
+        Problem::Regression,
+    ];
+
+    /// The value of `problem_type`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Problem::SingleLabel => "single_label_classification",
+            Problem::MultiLabel => "multi_label_classification",
+            Problem::Regression => "regression",
+        }
+    }
+
+    /// That of this name.
+    pub fn parse(name: &str) -> Option<Problem> {
+        Problem::ALL
+            .into_iter()
+            .find(|problem| problem.name() == name)
+    }
+
+    /// How its outputs are compared with given numbers; `None` where a class is told.
+    pub fn value_loss(self) -> Option<ValueLoss> {
+        match self {
+            Problem::SingleLabel => None,
+            Problem::MultiLabel => Some(ValueLoss::Logistic),
+            Problem::Regression => Some(ValueLoss::Squared),
+        }
+    }
 }
 
 /// A published encoder.

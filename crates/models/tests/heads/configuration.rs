@@ -6,7 +6,7 @@ use tenon_base::files::RealDisk;
 use tenon_models::checkpoint::Dtype;
 use tenon_models::folder::{self, Extra};
 use tenon_models::hub::{CONFIG_FILE, HubConfig, Naming};
-use tenon_models::spec::{Objective, Spec};
+use tenon_models::spec::{Objective, Problem, Spec};
 
 use crate::common::{NAMES, model, recorded};
 
@@ -34,19 +34,23 @@ fn refused(name: &str, keys: Value, message: &str) {
     assert!(error.message().contains(message), "{error}");
 }
 
+fn of_sequences(n_classes: usize, problem: Problem) -> Objective {
+    Objective::Sequence { n_classes, problem }
+}
+
 #[test]
 fn architecture_and_names_of_classes_say_the_head() {
     let objectives = NAMES.map(|name| model(name).config.spec.objective());
     let [sequence, token] = [3, 2].map(|n_classes| {
         (
-            Objective::Sequence { n_classes },
+            of_sequences(n_classes, Problem::SingleLabel),
             Objective::Token { n_classes },
         )
     });
-    let four = Objective::Sequence { n_classes: 4 };
+    let four = of_sequences(4, Problem::SingleLabel);
     assert_eq!(objectives, [sequence.0, sequence.1, four, token.1]);
     let of = |keys| changed("bert_sequence", keys).unwrap().spec.objective();
-    let n = |n_classes| Objective::Sequence { n_classes };
+    let n = |n_classes| of_sequences(n_classes, Problem::SingleLabel);
     assert_eq!(of(json!({"id2label": null})), n(2));
     assert_eq!(of(json!({"id2label": null, "num_labels": 7})), n(7));
     assert_eq!(of(json!({"num_labels": 3})), n(3));
@@ -58,8 +62,11 @@ fn architecture_and_names_of_classes_say_the_head() {
 #[test]
 fn what_makes_another_head_or_loss_is_refused() {
     let name = "bert_sequence";
+    let other = json!({"problem_type": "ranking"});
+    refused(name, other, "`problem_type` is \"ranking\"");
     for other in ["regression", "multi_label_classification"] {
-        refused(name, json!({"problem_type": other}), "`problem_type` is");
+        let token = json!({"problem_type": other});
+        refused("bert_token", token, "a token has one class");
     }
     refused(
         name,
@@ -73,12 +80,48 @@ fn what_makes_another_head_or_loss_is_refused() {
     );
     refused(name, json!({"id2label": ["a", "b"]}), "without a gap");
     let one = json!({"id2label": {"0": "a"}});
-    refused(name, one.clone(), "regression");
+    let plain = json!({"id2label": {"0": "a"}, "problem_type": "single_label_classification"});
+    refused(name, plain, "regression");
     assert!(changed("bert_token", one).is_ok());
     let zero = json!({"id2label": null, "num_labels": 0});
     refused("bert_token", zero, "`n_classes` is 0");
     let two = json!({"architectures": ["BertForSequenceClassification", "BertForMaskedLM"]});
     refused(name, two, "`architectures` is");
+}
+
+/// `problem_type` says what the outputs are; of a single one that nothing is said of, a number.
+#[test]
+fn problems_are_read_and_written() {
+    let problems = [
+        (
+            json!({"problem_type": "regression"}),
+            3,
+            Problem::Regression,
+        ),
+        (
+            json!({"problem_type": "multi_label_classification"}),
+            3,
+            Problem::MultiLabel,
+        ),
+        (json!({"problem_type": null}), 3, Problem::SingleLabel),
+        (
+            json!({"problem_type": null, "id2label": {"0": "a"}}),
+            1,
+            Problem::Regression,
+        ),
+    ];
+    for (keys, n, problem) in problems {
+        let config = changed("bert_sequence", keys).unwrap();
+        assert_eq!(config.spec.objective(), of_sequences(n, problem));
+        let written = config.to_json();
+        assert_eq!(HubConfig::parse(&written, "written").unwrap(), config);
+        if problem != Problem::SingleLabel {
+            let written: Value = serde_json::from_str(&written).unwrap();
+            assert_eq!(written["problem_type"], problem.name());
+        }
+        let fresh = HubConfig::new(config.spec.clone(), Dtype::F32).unwrap();
+        assert_eq!(HubConfig::parse(&fresh.to_json(), "fresh").unwrap(), fresh);
+    }
 }
 
 #[test]

@@ -4,5 +4,6 @@
 mod common;
 mod configuration;
 mod layouts;
+mod numbers;
 mod refusals;
 mod values;

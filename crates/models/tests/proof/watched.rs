@@ -7,7 +7,7 @@ use tenon_engine::cpu::{Cpu, Isa};
 use tenon_engine::table::{
     Activation, AdamW, AttentionDims, AttentionIn, Cache, Operand, RopeStyle, Sgd, Target, XentSpec,
 };
-use tenon_engine::table::{Balance, ExpertKernels, Routes};
+use tenon_engine::table::{Balance, ExpertKernels, Routes, ValueKernels, ValueLoss};
 use tenon_engine::{Buf, DType, Executor, Kernels, PlanOptions, Recompute};
 
 /// Where an argument of a kernel ends in the arena; 0 for numbers.
@@ -74,7 +74,9 @@ impl<T: Ends> Ends for Option<T> {
 macro_rules! touch_nothing {
     ($($ty:ty),*) => { $(impl Ends for $ty { fn end(&self) -> usize { 0 } })* };
 }
-touch_nothing!(f64, u32, usize, bool, [u32; 2], RopeStyle, Activation);
+touch_nothing!(
+    f64, u32, usize, bool, [u32; 2], RopeStyle, Activation, ValueLoss
+);
 touch_nothing!(&Balance);
 touch_nothing!(&AttentionDims, &AdamW, &Sgd, &XentSpec, &[u8], &mut [u8]);
 
@@ -101,6 +103,13 @@ impl ExpertKernels for Watched {
         fn balance_add(logits: Buf, per_token: usize, sums: Buf);
         fn balance_rows(balance: &Balance, targets: Buf, sums: Buf, loss: Buf);
         fn balance_vjp(logits: Buf, sums: Buf, dlogits: Target);
+    }
+}
+
+impl ValueKernels for Watched {
+    watched! {
+        fn value_rows(kind: ValueLoss, y: Buf, given: Buf, targets: Buf, loss: Buf);
+        fn value_rows_vjp(kind: ValueLoss, y: Buf, given: Buf, targets: Buf, dy: Target);
     }
 }
 

@@ -4,11 +4,12 @@ use super::{Bits, Inputs, ROWS};
 use crate::route::Routed;
 use tenon_kernels::{
     Activation, AdamW, Balance, Cols, ColsMut, Cx, Dropout, Float, IGNORED, MeanPool, NormGrads,
-    NormSaved, Rope, RopeStyle, Sgd, TokenDropout, Xent, activation, activation_vjp, adamw, add,
-    add_assign, axpy, balance_add, balance_rows, balance_vjp, column_sums, copy, dot, dropout,
-    fill, gather_rows, has_nonfinite, layer_norm, layer_norm_vjp, mean_pool, mean_pool_vjp, mul,
-    rms_norm, rms_norm_vjp, rope, rope_in_place, scale, scatter_add_rows, sgd, sum, sum_sq, swiglu,
-    swiglu_vjp, token_dropout, weigh_rows, weigh_rows_vjp, xent_rows,
+    NormSaved, Rope, RopeStyle, Sgd, TokenDropout, ValueLoss, Xent, activation, activation_vjp,
+    adamw, add, add_assign, axpy, balance_add, balance_rows, balance_vjp, column_sums, copy, dot,
+    dropout, fill, gather_rows, has_nonfinite, layer_norm, layer_norm_vjp, mean_pool,
+    mean_pool_vjp, mul, rms_norm, rms_norm_vjp, rope, rope_in_place, scale, scatter_add_rows, sgd,
+    sum, sum_sq, swiglu, swiglu_vjp, token_dropout, value_rows, value_rows_vjp, weigh_rows,
+    weigh_rows_vjp, xent_rows,
 };
 
 /// A name, and a call that adds everything it writes to the bits.
@@ -258,6 +259,16 @@ fn balances<S: Float>(cx: Cx<'_>, i: &Inputs<S>, bits: &mut Bits) {
     }
 }
 
+fn values<S: Float>(_: Cx<'_>, i: &Inputs<S>, bits: &mut Bits) {
+    for kind in [ValueLoss::Squared, ValueLoss::Logistic] {
+        let (mut losses, mut dy) = ([f64::NAN; ROWS], i.y.clone());
+        value_rows(kind, &i.x, &i.z, &[1, IGNORED, 0], &mut losses);
+        value_rows_vjp(kind, &i.x, &i.z, &[1, IGNORED, 0], &mut dy, true);
+        bits.add(&losses);
+        bits.add(&dy);
+    }
+}
+
 fn updates<S: Float>(cx: Cx<'_>, i: &Inputs<S>, bits: &mut Bits) {
     let h = AdamW {
         learning_rate: 1e-2,
@@ -297,7 +308,7 @@ fn updates<S: Float>(cx: Cx<'_>, i: &Inputs<S>, bits: &mut Bits) {
 }
 
 /// All of them.
-pub(super) fn kernels<S: Float>() -> [Kernel<S>; 13] {
+pub(super) fn kernels<S: Float>() -> [Kernel<S>; 14] {
     [
         ("activations", activations),
         ("SwiGLU", swiglus),
@@ -311,6 +322,7 @@ pub(super) fn kernels<S: Float>() -> [Kernel<S>; 13] {
         ("routes", routes),
         ("balance", balances),
         ("sequences", sequences),
+        ("losses of numbers", values),
         ("updates", updates),
     ]
 }

@@ -104,7 +104,7 @@ pub(super) fn exit_codes_json() -> Value {
 pub(super) const METRICS: &[(&str, &str)] = &[
     (
         "loss",
-        "mean negative log-likelihood of the counted tokens, in nats",
+        "mean negative log-likelihood of what is told, in nats; of numbers `mse`",
     ),
     ("perplexity", "e to the loss"),
     (
@@ -114,8 +114,23 @@ pub(super) const METRICS: &[(&str, &str)] = &[
     ("bits_per_token", "loss in bits"),
     (
         "accuracy",
-        "part of the counted tokens whose likeliest prediction is right",
+        "part of the counted tokens or sequences whose likeliest class is right",
     ),
+    (
+        "f1_macro",
+        "mean over classes of the harmonic mean of precision and recall",
+    ),
+    (
+        "f1_micro",
+        "that mean over the answers of all labels together",
+    ),
+    ("matthews_corrcoef", "correlation of right and told classes"),
+    ("mse", "mean squared error of numbers"),
+    (
+        "pearson",
+        "correlation of right and told numbers, the mean over columns",
+    ),
+    ("spearman", "the same of their ranks"),
     (
         "grad_norm",
         "norm of all gradients together, before clipping",
@@ -164,13 +179,17 @@ fn documents() -> Vec<(&'static str, String)> {
     let eval = "{\"schema_version\", \"model\", \"data\": {\"source\", \"split\", \"documents\", \
                 \"layout\", \"max_length\", \"batch_size\", \"tokenizer\"}, \"loss\", \
                 \"perplexity\", \"top1_accuracy\", \"top5_accuracy\", \"bits_per_byte\", \
-                \"tokens\", \"bytes\", \"batches\"}; with `--generate` also `samples`";
+                \"tokens\", \"bytes\", \"batches\"}; with `--generate` also `samples`; of a \
+                head its metrics, \"counted\" and \"of_each\": [{\"label\", …, \
+                \"support\"}] instead of those of tokens";
     let generate = "{\"schema_version\", \"model\", \"generations\": [{\"prompt\", \"text\", \
                     \"tokens\", \"reason\": eos, stopped, length or context_full, \
                     \"logprobs\": nats of each token}]}";
     let predict = "{\"schema_version\", \"out\", \"dtype\", \"tokens\", \"sequences\", \"loss\", \
                    \"loss_tokens\", \"outputs\": [{\"name\", \"shape\"}], \"dropped\", \
-                   \"widened\"}; the tensors stand in `--out`";
+                   \"widened\"}; the tensors stand in `--out`; with `--task head` {…, \
+                   \"problem_type\", \"labels\", \"sequences\", \"rows\": [{\"sequence\", \
+                   \"label\", \"values\"}]}";
     let contacts = "{\"schema_version\", \"out\", \"dtype\", \"maps\": [{\"id\", \"residues\", \
                     \"picture\"}]}; the tensors stand in `out`";
     let inspect = "{\"schema_version\", \"family\", \"parameters\", \"groups\", \"layers\", \

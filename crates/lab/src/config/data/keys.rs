@@ -36,9 +36,11 @@ pub(in crate::config) const KEYS: &[Key] = &[
     ),
     Key::new(
         "data.label_column",
-        Type::Str,
+        Type::AnyOf(&[Type::Str, Type::STR_LIST]),
         DefaultValue::Derived("`label`, where the model tells classes"),
-        "Column of records that holds the class of the text, where `model.head` is `sequence`.",
+        "Column of records that holds what `model.head` tells: a class; labels as a list of JSON, \
+         or with `;` between them; of tokens a character each, or a list; a number, a list of \
+         them, or a list of columns.",
     ),
     Key::new(
         "data.tokenizer",

@@ -23,8 +23,10 @@ impl DataConfig {
         if let Some(column) = &self.text_column {
             section.text("text_column", column);
         }
-        if let Some(column) = &self.label_column {
-            section.text("label_column", column);
+        match self.label_columns.as_deref() {
+            Some([column]) => section.text("label_column", column),
+            Some(columns) => section.texts("label_column", columns),
+            None => {}
         }
         section.text("tokenizer", self.tokenizer.text());
         if !matches!(self.source, DataSource::Corpus(_)) {

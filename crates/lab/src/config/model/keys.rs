@@ -1,7 +1,9 @@
 //! The keys of section `model`.
 
 use tenon_base::config::{DefaultValue, Key, Type};
-use tenon_models::spec::{CONTEXT_MAX, EXPERTS_MAX, HEADS_MAX, LAYERS_MAX, VOCAB_MAX, WIDTH_MAX};
+use tenon_models::spec::{
+    CONTEXT_MAX, EXPERTS_MAX, HEADS_MAX, LAYERS_MAX, Problem, VOCAB_MAX, WIDTH_MAX,
+};
 
 const fn size(max: usize) -> Type {
     Type::int(1, max as i64)
@@ -10,6 +12,13 @@ const fn size(max: usize) -> Type {
 const FAMILIES: &[&str] = &[
     "custom", "gpt2", "llama", "mistral", "qwen2", "qwen3", "mixtral", "bert", "esm2", "amplify",
     "codonfm",
+];
+
+/// The problem types of `transformers`.
+const PROBLEMS: [&str; 3] = [
+    Problem::SingleLabel.name(),
+    Problem::MultiLabel.name(),
+    Problem::Regression.name(),
 ];
 
 pub(in crate::config) const KEYS: &[Key] = &[
@@ -29,11 +38,23 @@ pub(in crate::config) const KEYS: &[Key] = &[
     ),
     Key::new(
         "model.head",
-        Type::Enum(&["sequence"]),
+        Type::Enum(&["sequence", "token"]),
         DefaultValue::Derived("one for tokens; with `model.from`, that model's"),
-        "What the model tells: tokens, or with `sequence` the class of a text, whose label is in \
-         `data.label_column`. bert and esm2 only. A model of tokens in `model.from` gets a \
-         new head.",
+        "What the model tells: hidden tokens, or with `sequence` something of a text and with \
+         `token` the class of each token, whose labels are in `data.label_column`. bert and esm2 \
+         only. A model with another head in `model.from` gets a new one.",
+    ),
+    Key::new(
+        "model.problem_type",
+        Type::Enum(&PROBLEMS),
+        DefaultValue::Derived("`single_label_classification`; with `model.from`, that model's"),
+        "What `model.head: sequence` tells: one class, any number of labels, or numbers.",
+    ),
+    Key::new(
+        "model.labels",
+        Type::STR_LIST,
+        DefaultValue::Derived("all that occur, sorted; of numbers the names of the columns"),
+        "Names of the classes, labels or numbers that a head tells, in their order.",
     ),
     Key::new(
         "model.vocab_size",

@@ -161,3 +161,49 @@ fn a_vocabulary_holds_at_least_the_tokenizers_ids() {
     let error = sizes("256").spec(&*bytes).unwrap_err();
     assert_eq!(error.kind(), Kind::Usage);
 }
+
+#[test]
+fn heads_say_what_they_tell_of_what() {
+    let head = |pairs: &[(&str, &str)]| set(pairs).unwrap().config.model.head;
+    assert_eq!(head(&[]), None);
+    let plain = head(&[("model.head", "sequence")]).unwrap();
+    assert_eq!(
+        (plain.of, plain.problem, plain.labels),
+        (HeadOf::Sequence, None, None)
+    );
+    let numbers = [
+        ("model.head", "sequence"),
+        ("model.problem_type", "regression"),
+    ];
+    assert_eq!(head(&numbers).unwrap().problem, Some(Problem::Regression));
+    let tokens = [
+        ("model.head", "token"),
+        ("model.problem_type", "regression"),
+    ];
+    let tokens = set(&tokens).unwrap();
+    assert_eq!(tokens.config.model.head.unwrap().problem, None);
+    assert!(
+        tokens.notes[0].contains("one class a token"),
+        "{:?}",
+        tokens.notes
+    );
+    let twice = [("model.head", "token"), ("model.labels", "[H, E, H]")];
+    let error = set(&twice).unwrap_err().to_string();
+    assert!(error.contains("names `H` twice"), "{error}");
+    let alone = set(&[("model.labels", "[H, E]")]).unwrap();
+    assert!(
+        alone.notes[0].contains("without `model.head`"),
+        "{:?}",
+        alone.notes
+    );
+}
+
+#[test]
+fn labels_stand_in_one_column_or_several() {
+    let columns = |value| {
+        let pairs = [("model.head", "sequence"), ("data.label_column", value)];
+        set(&pairs).unwrap().config.data.label_columns.unwrap()
+    };
+    assert_eq!(columns("kind"), ["kind"]);
+    assert_eq!(columns("[b, a]"), ["b", "a"]);
+}

@@ -16,6 +16,12 @@ fn any_key() -> impl Strategy<Value = (String, String)> {
         key("model.tie_embeddings", &["true", "false"]),
         key("model.from", &["org/name", "runs/a b/model"]),
         key("model.dtype", &["f64"]),
+        key("model.head", &["sequence", "token"]),
+        key(
+            "model.problem_type",
+            &["regression", "multi_label_classification"]
+        ),
+        key("model.labels", &["[a, \"1\", \"x: y\"]"]),
         key("data.dataset", &["null", "tinystories", "org/name"]),
         key("data.path", &["a b.txt", "./#x"]),
         key("data.documents", &["lines", "paragraphs"]),

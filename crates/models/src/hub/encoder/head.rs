@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 use super::super::fields::Fields;
-use crate::spec::{Encoder, EncoderSpec, Head};
+use crate::spec::{Encoder, EncoderSpec, Head, Problem};
 
 /// What `transformers` takes for a configuration that says nothing.
 const N_CLASSES: usize = 2;
@@ -31,7 +31,11 @@ fn class(family: Encoder, head: Head) -> Option<String> {
 /// The head that the architecture names. The keys of a head without classes stay where they are.
 pub(super) fn read(fields: &mut Fields, family: Encoder) -> Head {
     let n_classes = N_CLASSES;
-    let heads = [Head::Sequence { n_classes }, Head::Token { n_classes }];
+    let problem = Problem::SingleLabel;
+    let heads = [
+        Head::Sequence { n_classes, problem },
+        Head::Token { n_classes },
+    ];
     let named = |fields: &Fields, head: &Head| {
         let architectures = fields.look("architectures").and_then(Value::as_array);
         let class = class(family, *head);
@@ -42,17 +46,49 @@ pub(super) fn read(fields: &mut Fields, family: Encoder) -> Head {
     };
     // With a second class beside it, which head is meant would be a guess.
     fields.only("architectures", &[json!([class(family, head)])]);
-    let problem_type = fields.look("problem_type").cloned().unwrap_or_default();
-    if !problem_type.is_null() && problem_type != json!("single_label_classification") {
-        fields.problem(format!(
-            "`problem_type` is {problem_type}, supported: `single_label_classification` or null"
-        ));
-    }
     let n_classes = n_classes_of(fields);
     match head {
-        Head::Sequence { .. } => Head::Sequence { n_classes },
-        _ => Head::Token { n_classes },
+        Head::Token { .. } | Head::Masked => {
+            let plain = Problem::SingleLabel;
+            let said = fields.look("problem_type").cloned().unwrap_or_default();
+            if !said.is_null() && said != json!(plain.name()) {
+                let message = "a token has one class: only null or";
+                fields.problem(format!(
+                    "`problem_type` is {said}, {message} `{}`",
+                    plain.name()
+                ));
+            }
+            Head::Token { n_classes }
+        }
+        Head::Sequence { .. } => {
+            let problem = problem_of(fields, n_classes);
+            Head::Sequence { n_classes, problem }
+        }
     }
+}
+
+/// What the outputs are; as `transformers` has it, a single one that nothing is said of is a
+/// number. The plain kind stays an extra key, as it was said or not.
+fn problem_of(fields: &mut Fields, n_classes: usize) -> Problem {
+    let said = fields.look("problem_type").cloned().unwrap_or_default();
+    let problem = match &said {
+        Value::Null if n_classes == 1 => Problem::Regression,
+        Value::Null => Problem::SingleLabel,
+        said => match said.as_str().and_then(Problem::parse) {
+            Some(problem) => problem,
+            None => {
+                let names = Problem::ALL.map(Problem::name).join("`, `");
+                fields.problem(format!(
+                    "`problem_type` is {said}, supported: `{names}` or null"
+                ));
+                return Problem::SingleLabel;
+            }
+        },
+    };
+    if problem != Problem::SingleLabel {
+        fields.only("problem_type", &[said]);
+    }
+    problem
 }
 
 fn n_classes_of(fields: &mut Fields) -> usize {
@@ -84,10 +120,16 @@ fn n_classes_of(fields: &mut Fields) -> usize {
 pub(super) fn keys(spec: &EncoderSpec) -> Vec<(&'static str, Value)> {
     let n_classes = match spec.head {
         Head::Masked => return Vec::new(),
-        Head::Sequence { n_classes } | Head::Token { n_classes } => n_classes,
+        Head::Sequence { n_classes, .. } | Head::Token { n_classes } => n_classes,
     };
-    vec![
+    let mut keys = vec![
         ("architectures", json!([class(spec.family, spec.head)])),
         ("num_labels", json!(n_classes)),
-    ]
+    ];
+    if let Head::Sequence { problem, .. } = spec.head
+        && problem != Problem::SingleLabel
+    {
+        keys.push(("problem_type", json!(problem.name())));
+    }
+    keys
 }

@@ -3,10 +3,29 @@
 use tenon_base::{Error, Result};
 use tenon_engine::exec::IGNORE;
 
+use crate::spec::{Objective, Problem};
+
 use super::{IntTensor, LABELS, Packed, below};
 
-/// The classes of packed sequences from those of the given ones.
-pub(super) fn targets(labels: &IntTensor, n_classes: usize, packed: &Packed) -> Result<Vec<i32>> {
+/// The classes of packed sequences from those of the given ones, for a model that tells them.
+pub(super) fn targets(
+    labels: &IntTensor,
+    objective: Objective,
+    packed: &Packed,
+) -> Result<Vec<i32>> {
+    let n_classes = match objective {
+        Objective::Sequence {
+            n_classes,
+            problem: Problem::SingleLabel,
+        } => n_classes,
+        Objective::Sequence { problem, .. } => {
+            let name = problem.name();
+            let what = format!("`{LABELS}` are classes, the model's problem is `{name}`");
+            let hint = "leave them out; `tenon eval` compares with a table of numbers or labels";
+            return Err(Error::data(what).hint(hint));
+        }
+        _ => unreachable!("the model tells something of sequences"),
+    };
     let (shape, n) = (&labels.shape, packed.n_given);
     if shape.as_slice() != [n] {
         let message = format!("`{LABELS}` has shape {shape:?}, there are {n} sequences");

@@ -1,0 +1,110 @@
+//! Losses of rows of numbers against given ones, with their gradients.
+
+use crate::Float;
+
+/// How a number y is compared with the given number t.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValueLoss {
+    /// (y − t)².
+    Squared,
+    /// −t·ln σ(y) − (1 − t)·ln(1 − σ(y)), σ the logistic function: y is the logit of a yes, t its
+    /// probability.
+    Logistic,
+}
+
+impl ValueLoss {
+    /// The loss, without overflow for any finite y.
+    pub fn value(self, y: f64, t: f64) -> f64 {
+        match self {
+            ValueLoss::Squared => (y - t) * (y - t),
+            // max would drop a NaN, and the absolute value keeps it.
+            ValueLoss::Logistic => {
+                let positive = if y < 0.0 { 0.0 } else { y };
+                positive - y * t + libm::log1p(libm::exp(-y.abs()))
+            }
+        }
+    }
+
+    /// Its derivative in y.
+    pub fn slope(self, y: f64, t: f64) -> f64 {
+        match self {
+            ValueLoss::Squared => 2.0 * (y - t),
+            ValueLoss::Logistic => {
+                let small = libm::exp(-y.abs());
+                let sigmoid = if y < 0.0 { small } else { 1.0 } / (1.0 + small);
+                sigmoid - t
+            }
+        }
+    }
+}
+
+/// For every row of `y [R, C]` the mean over C of the loss against `given [R, C]`, computed in f64:
+/// 0 where `targets [R]` is negative, which is a row that does not count. R = `targets.len()`.
+///
+/// On one thread: a row costs C exponentials here and whole matrices before.
+///
+/// # Panics
+/// When a length does not fit.
+pub fn value_rows<S: Float>(
+    loss: ValueLoss,
+    y: &[S],
+    given: &[S],
+    targets: &[i32],
+    loss_rows: &mut [f64],
+) {
+    let width = row_width(y.len(), targets.len());
+    assert!(
+        given.len() == y.len() && loss_rows.len() == targets.len(),
+        "given numbers and losses of {} rows",
+        targets.len()
+    );
+    for (i, to) in loss_rows.iter_mut().enumerate() {
+        let row = i * width..(i + 1) * width;
+        let pairs = y[row.clone()].iter().zip(&given[row]);
+        let sum: f64 = pairs.map(|(y, t)| loss.value(y.to_f64(), t.to_f64())).sum();
+        *to = if targets[i] < 0 {
+            0.0
+        } else {
+            sum / width as f64
+        };
+    }
+}
+
+/// The derivative of the sum of all rows of [`value_rows`] in y, added to `dy [R, C]` when
+/// `accumulate`; 0 in rows that do not count.
+///
+/// # Panics
+/// When a length does not fit.
+pub fn value_rows_vjp<S: Float>(
+    loss: ValueLoss,
+    y: &[S],
+    given: &[S],
+    targets: &[i32],
+    dy: &mut [S],
+    accumulate: bool,
+) {
+    let width = row_width(y.len(), targets.len());
+    assert!(
+        given.len() == y.len() && dy.len() == y.len(),
+        "given numbers and gradients of {} rows",
+        targets.len()
+    );
+    for (i, to) in dy.iter_mut().enumerate() {
+        let slope = match targets[i / width] {
+            ..0 => 0.0,
+            _ => loss.slope(y[i].to_f64(), given[i].to_f64()) / width as f64,
+        };
+        let before = if accumulate { to.to_f64() } else { 0.0 };
+        *to = S::from_f64(before + slope);
+    }
+}
+
+/// C of `len` = R·C numbers.
+fn row_width(len: usize, rows: usize) -> usize {
+    let width = len.checked_div(rows).unwrap_or(1);
+    assert!(
+        width > 0 && width * rows == len,
+        "{len} numbers of {rows} rows"
+    );
+    width
+}

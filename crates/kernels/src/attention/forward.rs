@@ -414,7 +414,7 @@ simd! {
 simd! {
     /// out = sums / total, and 0 where nothing was seen. Adding 0 makes −0 into 0: which zero a sum
     /// of weights 0 holds depends on the tile's neighbours.
-    fn finish_row<S: Float>(sums: &[S], total: S, out: &mut [S]) {
+    pub(super) fn finish_row<S: Float>(sums: &[S], total: S, out: &mut [S]) {
         let inverse = if total == S::ZERO { S::ZERO } else { S::ONE / total };
         for (out, &s) in out.iter_mut().zip(sums) {
             *out = s.mul_add(inverse, S::ZERO);

@@ -29,6 +29,7 @@ mod reduce;
 mod rope;
 mod route;
 mod sequences;
+mod turns;
 mod xent;
 
 pub use activation::{Activation, activation, activation_vjp, swiglu, swiglu_vjp};

@@ -12,7 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 /// Turns of the waiting loop before a thread sleeps: some tens of microseconds.
-const SPINS: usize = 4000;
+pub(crate) const SPINS: usize = 4000;
 
 type Task<'a> = &'a (dyn Fn(usize, usize) + Sync + 'a);
 
@@ -329,36 +329,9 @@ impl<'a, T> Parts<'a, T> {
     }
 }
 
-/// Lets the tasks of one run do something in the order of their numbers.
-///
-/// A task waits for those before it, which run already: a pool hands tasks out in order.
-pub(crate) struct Turns(AtomicUsize);
-
-impl Turns {
-    /// Turn 0 comes first.
-    pub(crate) fn new() -> Self {
-        Turns(AtomicUsize::new(0))
-    }
-
-    /// Calls `f`, which must not panic, after the turns before `turn`.
-    pub(crate) fn take(&self, turn: usize, f: impl FnOnce()) {
-        let mut spins = 0;
-        while self.0.load(Ordering::Acquire) != turn {
-            if spins < SPINS {
-                spins += 1;
-                std::hint::spin_loop();
-            } else {
-                std::thread::yield_now();
-            }
-        }
-        f();
-        self.0.store(turn + 1, Ordering::Release);
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Pool, Turns};
+    use super::Pool;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     #[test]
@@ -417,17 +390,6 @@ mod tests {
             }
         });
         assert_eq!(count.load(Ordering::Relaxed), 600);
-    }
-
-    #[test]
-    fn turns_are_taken_in_order() {
-        for threads in [1, 2, 5] {
-            let (turns, order) = (Turns::new(), std::sync::Mutex::new(Vec::new()));
-            Pool::new(threads).run(100, &|t, _| {
-                turns.take(t, || order.lock().unwrap().push(t));
-            });
-            assert!(order.into_inner().unwrap().into_iter().eq(0..100));
-        }
     }
 
     #[test]

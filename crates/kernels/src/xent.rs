@@ -234,7 +234,7 @@ fn fetch_chunk<S: Float>(at: *const S) {
 #[inline(always)]
 fn exp_from<S: Float>(mut z: [S; BLOCK], max: S) -> [S; BLOCK] {
     for l in 0..BLOCK {
-        z[l] = z[l] - max;
+        z[l] -= max;
     }
     S::exp_block(z)
 }

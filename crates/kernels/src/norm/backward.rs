@@ -3,14 +3,17 @@
 use super::{NormGrads, NormSaved, assert_rows};
 use crate::isa::simd;
 use crate::lanes::{self, LANES};
-use crate::pool::{Parts, Turns};
-use crate::{Cx, Float};
+use crate::pool::Parts;
+use crate::turns::Turns;
+use crate::{Cx, Float, Isa};
 use std::ops::Range;
 
 /// Rows of a task, summed before they are added to the gradients: keeps f32 sums short.
 const ROWS: usize = 128;
 /// Columns whose sums a task holds. Wider rows are read once more for each such part.
 const COLS: usize = 2048;
+/// Parts of so many columns wait for each other's turn only among themselves.
+const QUEUES: usize = 8;
 /// Columns that are kept in registers.
 const BLOCK: usize = 16;
 
@@ -110,7 +113,7 @@ pub(super) fn norm_vjp<S: Float>(
         }
         return;
     }
-    let turns = Turns::new();
+    let turns = std::array::from_fn(|_| Turns::new());
     cx.pool().run(n.div_ceil(ROWS), &|t, _| {
         let rows = t * ROWS..n.min((t + 1) * ROWS);
         let dx = has_dx.then(|| {
@@ -125,27 +128,39 @@ pub(super) fn norm_vjp<S: Float>(
             accumulate: grads.accumulate_dx,
             known: [Row::new(saved, t * ROWS); ROWS],
         };
-        for start in (0..d).step_by(COLS) {
-            let cols = start..d.min(start + COLS);
-            let mut sums = Sums {
-                gain: [S::ZERO; COLS],
-                bias: [S::ZERO; COLS],
-            };
-            task_columns(cx.isa(), &mut task, cols.clone(), &mut sums);
-            // The order of the tasks is the order of the rows, whoever runs them.
-            let turn = t * d.div_ceil(COLS) + start / COLS;
-            turns.take(turn, || {
-                for (to, from, has) in [
-                    (&dgain, &sums.gain, has_gain),
-                    (&dbias, &sums.bias, has_bias),
-                ] {
-                    // SAFETY: turns do not overlap in time.
-                    let to = unsafe { to.part(if has { cols.clone() } else { 0..0 }) };
-                    to.iter_mut().zip(from).for_each(|(to, &x)| *to += x);
-                }
-            });
-        }
+        let params = [(&dgain, has_gain), (&dbias, has_bias)];
+        add_in_turn(cx.isa(), &mut task, params, &turns, t);
     });
+}
+
+/// Computes task `t` and adds its sums to the gradients of gain and bias, where there are any. The
+/// order of the tasks is the order of the rows, whoever runs them.
+fn add_in_turn<S: Float>(
+    isa: Isa,
+    task: &mut Task<'_, S>,
+    params: [(&Parts<'_, S>, bool); 2],
+    turns: &[Turns; QUEUES],
+    t: usize,
+) {
+    let d = task.saved.gain.len();
+    let n_parts = d.div_ceil(COLS);
+    for (part, start) in (0..d).step_by(COLS).enumerate() {
+        let (queue, place) = (part % QUEUES, part / QUEUES);
+        let turn = t * (n_parts - queue).div_ceil(QUEUES) + place;
+        let cols = start..d.min(start + COLS);
+        let mut sums = Sums {
+            gain: [S::ZERO; COLS],
+            bias: [S::ZERO; COLS],
+        };
+        task_columns(isa, task, cols.clone(), &mut sums);
+        turns[queue].take(turn, || {
+            for ((to, has), from) in params.into_iter().zip([&sums.gain, &sums.bias]) {
+                // SAFETY: turns do not overlap in time.
+                let to = unsafe { to.part(if has { cols.clone() } else { 0..0 }) };
+                to.iter_mut().zip(from).for_each(|(to, &x)| *to += x);
+            }
+        });
+    }
 }
 
 /// A block of rows on its way.
@@ -168,7 +183,7 @@ simd! {
         dx: &mut [S],
     ) {
         let gain = saved.gain;
-        for (i, dx) in rows.zip(dx.chunks_exact_mut(gain.len())) {
+        for (i, dx) in rows.zip(dx.chunks_exact_mut(gain.len().max(1))) {
             let x = &saved.x[i * gain.len()..][..gain.len()];
             let dy = &dy[i * gain.len()..][..gain.len()];
             let row = Row::of(x, dy, saved, i);

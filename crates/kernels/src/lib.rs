@@ -29,6 +29,7 @@ mod reduce;
 mod rope;
 mod route;
 mod sequences;
+mod turns;
 mod values;
 mod xent;
 

@@ -12,7 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 /// Turns of the waiting loop before a thread sleeps: some tens of microseconds.
-const SPINS: usize = 4000;
+pub(crate) const SPINS: usize = 4000;
 
 type Task<'a> = &'a (dyn Fn(usize, usize) + Sync + 'a);
 

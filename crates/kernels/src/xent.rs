@@ -1,5 +1,6 @@
 //! Cross-entropy over rows of logits, with its gradient in place.
 
+use crate::gemm::prefetch;
 use crate::isa::simd;
 use crate::lanes::{self, LANES};
 use crate::pool::Parts;
@@ -105,7 +106,8 @@ pub fn xent_rows<S: Float>(
                 let rank = unsafe { ranks.part(at..at + 1) };
                 rank[0] = rank_row(cx.isa(), z, targets[at]);
             }
-            loss[0] = xent_row(cx.isa(), xent, z, targets[at]);
+            let next = logits.at((i + 1).min(rows - 1), 0).cast_const();
+            loss[0] = xent_row(cx.isa(), xent, z, targets[at], next);
         }
     });
 }
@@ -130,7 +132,7 @@ simd! {
 }
 
 simd! {
-    fn xent_row<S: Float>(xent: Xent<S>, z: &mut [S], target: i32) -> f64 {
+    fn xent_row<S: Float>(xent: Xent<S>, z: &mut [S], target: i32, next: *const S) -> f64 {
         if target == IGNORED {
             if xent.grad_scale.is_some() {
                 z.fill(S::ZERO);
@@ -145,9 +147,9 @@ simd! {
         // A NaN is no maximum, but the sum of exponentials is NaN with it.
         let max = lanes::max(z);
         let total = if xent.grad_scale.is_some() {
-            replace_by_exp(z, max)
+            replace_by_exp_before(z, max, next)
         } else {
-            sum_exp(z, max)
+            sum_exp(z, max, next)
         };
         let lse = max.to_f64() + Float::ln(total);
         let mut loss = lse - (1.0 - smoothing) * z_target + xent.z_loss * lse * lse;
@@ -170,56 +172,91 @@ simd! {
 /// z ← e^(z − max); their sum.
 #[inline(always)]
 pub(crate) fn replace_by_exp<S: Float>(z: &mut [S], max: S) -> f64 {
+    let next = z.as_ptr();
+    replace_by_exp_before(z, max, next)
+}
+
+/// [`replace_by_exp`], while the row at `next` comes from memory: exponentials leave it idle.
+#[inline(always)]
+fn replace_by_exp_before<S: Float>(z: &mut [S], max: S, next: *const S) -> f64 {
     let mut total = [0.0; LANES];
-    for z in z.chunks_mut(CHUNK) {
-        exp_in_place(z, max);
-        add_lanes(&mut total, z);
+    for (c, z) in z.chunks_mut(CHUNK).enumerate() {
+        fetch_chunk(next.wrapping_add(c * CHUNK));
+        let mut acc = [S::ZERO; LANES];
+        let (blocks, rest) = z.as_chunks_mut::<BLOCK>();
+        for z in blocks {
+            *z = exp_from(*z, max);
+            add_block(&mut acc, z);
+        }
+        for z in rest.iter_mut() {
+            *z = (*z - max).exp_normal();
+        }
+        add_rest(&mut acc, rest);
+        add_lanes(&mut total, acc);
     }
     lanes::tree(total)
 }
 
 /// Σ e^(z − max), with the bits of [`replace_by_exp`].
 #[inline(always)]
-fn sum_exp<S: Float>(z: &[S], max: S) -> f64 {
+fn sum_exp<S: Float>(z: &[S], max: S, next: *const S) -> f64 {
     let mut total = [0.0; LANES];
-    for z in z.chunks(CHUNK) {
-        let mut e = [S::ZERO; CHUNK];
-        let e = &mut e[..z.len()];
-        e.copy_from_slice(z);
-        exp_in_place(e, max);
-        add_lanes(&mut total, e);
+    for (c, z) in z.chunks(CHUNK).enumerate() {
+        fetch_chunk(next.wrapping_add(c * CHUNK));
+        let mut acc = [S::ZERO; LANES];
+        let (blocks, rest) = z.as_chunks::<BLOCK>();
+        for z in blocks {
+            add_block(&mut acc, &exp_from(*z, max));
+        }
+        let mut last = [S::ZERO; BLOCK];
+        for (e, &z) in last.iter_mut().zip(rest) {
+            *e = (z - max).exp_normal();
+        }
+        add_rest(&mut acc, &last[..rest.len()]);
+        add_lanes(&mut total, acc);
     }
     lanes::tree(total)
 }
 
+/// Asks for the lines of a chunk.
 #[inline(always)]
-fn exp_in_place<S: Float>(z: &mut [S], max: S) {
-    let (blocks, rest) = z.as_chunks_mut::<BLOCK>();
-    for z in blocks {
-        let mut x = *z;
-        for l in 0..BLOCK {
-            x[l] = z[l] - max;
-        }
-        *z = S::exp_block(x);
-    }
-    for z in rest {
-        *z = (*z - max).exp_normal();
+fn fetch_chunk<S: Float>(at: *const S) {
+    for line in (0..CHUNK).step_by(64 / size_of::<S>()) {
+        prefetch(at.wrapping_add(line));
     }
 }
 
-/// Adds the sums of sixteen lanes, made in the element type.
 #[inline(always)]
-fn add_lanes<S: Float>(total: &mut [f64; LANES], x: &[S]) {
-    let mut acc = [S::ZERO; LANES];
-    let (blocks, rest) = x.as_chunks::<LANES>();
-    for x in blocks {
+fn exp_from<S: Float>(mut z: [S; BLOCK], max: S) -> [S; BLOCK] {
+    for l in 0..BLOCK {
+        z[l] -= max;
+    }
+    S::exp_block(z)
+}
+
+/// Adds a block to its lanes.
+#[inline(always)]
+fn add_block<S: Float>(acc: &mut [S; LANES], x: &[S; BLOCK]) {
+    for x in x.as_chunks::<LANES>().0 {
         for l in 0..LANES {
             acc[l] += x[l];
         }
     }
-    for (acc, &x) in acc.iter_mut().zip(rest) {
-        *acc += x;
+}
+
+/// Adds what is less than a block.
+#[inline(always)]
+fn add_rest<S: Float>(acc: &mut [S; LANES], x: &[S]) {
+    for x in x.chunks(LANES) {
+        for (acc, &x) in acc.iter_mut().zip(x) {
+            *acc += x;
+        }
     }
+}
+
+/// Adds sums of sixteen lanes, made in the element type.
+#[inline(always)]
+fn add_lanes<S: Float>(total: &mut [f64; LANES], acc: [S; LANES]) {
     for (total, acc) in total.iter_mut().zip(acc) {
         *total += acc.to_f64();
     }

@@ -155,6 +155,11 @@ pub fn attention_cached<S: Float>(
         // SAFETY: no two running tasks have the same worker.
         let work = unsafe { work.part(worker * len..(worker + 1) * len) };
         // SAFETY: every task has its own rows and heads.
-        unsafe { block.compute(rows, &out, None, work) }
+        unsafe {
+            match block.are_few(&rows) {
+                true => block.compute_few(rows, &out, work),
+                false => block.compute(rows, &out, None, work),
+            }
+        }
     });
 }

@@ -203,7 +203,8 @@ impl<S: Float> Block<'_, S> {
         if is_first {
             sums.fill(S::ZERO);
         }
-        let normalisers = finish(self.isa, &lanes, sums, d);
+        divide(self.isa, &lanes.sum[..lanes.n], sums, d);
+        let normalisers = normalisers(self.isa, &lanes);
         for (h, head) in heads.enumerate() {
             for (r, i) in rows.clone().enumerate() {
                 let lane = h * rows.len() + r;
@@ -423,11 +424,10 @@ simd! {
 }
 
 simd! {
-    /// Divides each lane's sums by its total, 0 where nothing was seen; returns log-normalisers.
-    /// Adding 0 makes −0 into 0: which zero a sum of weights 0 holds depends on the tile's
-    /// neighbours.
-    fn finish<S: Float>(lanes: &Lanes<S>, sums: &mut [S], d: usize) -> [S; TQ] {
-        for (&total, sums) in lanes.sum[..lanes.n].iter().zip(sums.chunks_exact_mut(d)) {
+    /// Divides each lane's sums by its total, 0 where nothing was seen. Adding 0 makes −0 into 0:
+    /// which zero a sum of weights 0 holds depends on the tile's neighbours.
+    pub(super) fn divide<S: Float>(totals: &[S], sums: &mut [S], d: usize) {
+        for (&total, sums) in totals.iter().zip(sums.chunks_exact_mut(d)) {
             let inverse = if total == S::ZERO { S::ZERO } else { S::ONE / total };
             let (blocks, rest) = sums.as_chunks_mut::<BLOCK>();
             for block in blocks {
@@ -439,10 +439,16 @@ simd! {
                 *s = s.mul_add(inverse, S::ZERO);
             }
         }
-        let mut normalisers = lanes.max;
-        for (normaliser, &total) in normalisers.iter_mut().zip(&lanes.sum) {
-            *normaliser += total.ln();
+    }
+}
+
+simd! {
+    /// Log-normalisers of the lanes.
+    fn normalisers<S: Float>(lanes: &Lanes<S>) -> [S; TQ] {
+        let mut lse = lanes.max;
+        for (lse, &total) in lse.iter_mut().zip(&lanes.sum) {
+            *lse += total.ln();
         }
-        normalisers
+        lse
     }
 }

@@ -10,6 +10,7 @@
 
 mod backward;
 mod cached;
+mod few;
 mod forward;
 mod probabilities;
 mod sight;

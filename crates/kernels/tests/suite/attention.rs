@@ -350,13 +350,15 @@ fn decode(cx: Cx<'_>, case: &Case<f32>, pieces: &[usize]) -> Vec<f32> {
 
 #[test]
 fn decoding_from_a_cache_has_the_bits_of_the_whole() {
-    for (heads, window) in [((2, 2), None), ((4, 1), None), ((4, 2), Some(30))] {
-        let mut case = Case::<f32>::new(&[150], heads, 16, true);
+    let plain = [(2, 2, 16), (4, 1, 16), (3, 3, 7), (8, 1, 64), (2, 2, 100)].map(|c| (c, None));
+    let windowed = [((4, 2, 16), Some(30)), ((7, 1, 25), Some(97))];
+    for ((h, g, head_dim), window) in plain.into_iter().chain(windowed) {
+        let mut case = Case::<f32>::new(&[150], (h, g), head_dim, true);
         case.window = window;
         let want = once(|cx| case.forward(cx, &case.qkv).0);
         for pieces in [vec![150], vec![1; 150], vec![70, 1, 1, 78], vec![3, 0, 147]] {
             let got = same_everywhere(|cx| decode(cx, &case, &pieces));
-            assert_same_bits(&got, &want, &format!("{heads:?}, {window:?}"));
+            assert_same_bits(&got, &want, &format!("{h}/{g} of {head_dim}, {window:?}"));
         }
     }
 }

@@ -5,7 +5,7 @@ use tenon_kernels::{
     Cx, Float, NormGrads, NormSaved, layer_norm, layer_norm_vjp, rms_norm, rms_norm_vjp,
 };
 
-const SHAPES: [(usize, usize); 9] = [
+const SHAPES: [(usize, usize); 10] = [
     (0, 4),
     (1, 1),
     (2, 3),
@@ -15,6 +15,7 @@ const SHAPES: [(usize, usize); 9] = [
     (7, 64),
     (130, 65),
     (300, 129),
+    (259, 2065),
 ];
 const EPS: f64 = 1e-5;
 

@@ -1,0 +1,293 @@
+//! Derivatives of the normalisations: one pass over the rows for dx and for the parameters.
+
+use super::{NormGrads, NormSaved, assert_rows};
+use crate::isa::simd;
+use crate::lanes::{self, LANES};
+use crate::pool::Parts;
+use crate::turns::Turns;
+use crate::{Cx, Float, Isa};
+use std::ops::Range;
+
+/// Rows of a task, summed before they are added to the gradients: keeps f32 sums short.
+const ROWS: usize = 128;
+/// Columns whose sums a task holds. Wider rows are read once more for each such part.
+const COLS: usize = 2048;
+/// Parts of so many columns wait for each other's turn only among themselves.
+const QUEUES: usize = 8;
+/// Columns that are kept in registers.
+const BLOCK: usize = 16;
+
+/// What the derivative of a row needs to know of the whole row.
+#[derive(Clone, Copy)]
+struct Row<S> {
+    mean: S,
+    rstd: S,
+    /// mean(h), and 0 without a mean.
+    mean_h: S,
+    /// mean(h·n).
+    mean_hn: S,
+}
+
+impl<S: Float> Row<S> {
+    #[inline(always)]
+    fn new(saved: NormSaved<'_, S>, i: usize) -> Self {
+        Row {
+            mean: saved.mean.map_or(S::ZERO, |mean| mean[i]),
+            rstd: saved.rstd[i],
+            mean_h: S::ZERO,
+            mean_hn: S::ZERO,
+        }
+    }
+
+    /// With the sums over the row.
+    #[inline(always)]
+    fn of(x: &[S], dy: &[S], saved: NormSaved<'_, S>, i: usize) -> Self {
+        let row = Row::new(saved, i);
+        let (sum_h, sum_hn) = row_sums(x, dy, saved.gain, row.mean, row.rstd);
+        let d = S::from_f64(x.len() as f64);
+        Row {
+            mean_h: if saved.mean.is_some() {
+                sum_h / d
+            } else {
+                S::ZERO
+            },
+            mean_hn: sum_hn / d,
+            ..row
+        }
+    }
+
+    #[inline(always)]
+    fn normal(&self, x: S) -> S {
+        (x - self.mean) * self.rstd
+    }
+
+    /// dx for h = dy·gain and the normal value n.
+    #[inline(always)]
+    fn dx(&self, h: S, n: S) -> S {
+        self.rstd * (-n).mul_add(self.mean_hn, h - self.mean_h)
+    }
+}
+
+/// Sums of the parameters' gradients over the rows of a task.
+struct Sums<S> {
+    gain: [S; COLS],
+    bias: [S; COLS],
+}
+
+/// The derivative of either normalisation; see the entry points.
+pub(super) fn norm_vjp<S: Float>(
+    cx: Cx<'_>,
+    dy: &[S],
+    saved: NormSaved<'_, S>,
+    grads: NormGrads<'_, S>,
+) {
+    let d = saved.gain.len();
+    let n = assert_rows(saved.x.len(), d, saved.rstd.len());
+    assert_eq!(dy.len(), saved.x.len(), "dy of a norm");
+    assert!(
+        saved.mean.is_none_or(|mean| mean.len() == n),
+        "mean of a norm"
+    );
+    let (has_dx, has_gain) = (grads.dx.is_some(), grads.dgain.is_some());
+    let has_bias = grads.dbias.is_some();
+    let [mut no_dx, mut no_gain, mut no_bias]: [[S; 0]; 3] = [[]; 3];
+    let dx = grads.dx.unwrap_or(&mut no_dx);
+    let dgain = grads.dgain.unwrap_or(&mut no_gain);
+    let dbias = grads.dbias.unwrap_or(&mut no_bias);
+    assert!(!has_dx || dx.len() == dy.len(), "dx of a norm");
+    for (has, grad) in [(has_gain, &dgain), (has_bias, &dbias)] {
+        assert!(
+            !has || grad.len() == d,
+            "a gradient of {} for {d}",
+            grad.len()
+        );
+    }
+    let (dx, dgain, dbias) = (Parts::new(dx), Parts::new(dgain), Parts::new(dbias));
+    if !has_gain && !has_bias {
+        if has_dx {
+            cx.ranges(n, 2 * d, &|rows| {
+                // SAFETY: ranges of rows are disjoint.
+                let dx = unsafe { dx.rows(&rows, d) };
+                dx_rows(cx.isa(), dy, saved, grads.accumulate_dx, rows, dx);
+            });
+        }
+        return;
+    }
+    let turns = std::array::from_fn(|_| Turns::new());
+    cx.pool().run(n.div_ceil(ROWS), &|t, _| {
+        let rows = t * ROWS..n.min((t + 1) * ROWS);
+        let dx = has_dx.then(|| {
+            // SAFETY: blocks of rows are disjoint.
+            unsafe { dx.rows(&rows, d) }
+        });
+        let mut task = Task {
+            dy,
+            saved,
+            rows,
+            dx,
+            accumulate: grads.accumulate_dx,
+            known: [Row::new(saved, t * ROWS); ROWS],
+        };
+        let params = [(&dgain, has_gain), (&dbias, has_bias)];
+        add_in_turn(cx.isa(), &mut task, params, &turns, t);
+    });
+}
+
+/// Computes task `t` and adds its sums to the gradients of gain and bias, where there are any. The
+/// order of the tasks is the order of the rows, whoever runs them.
+fn add_in_turn<S: Float>(
+    isa: Isa,
+    task: &mut Task<'_, S>,
+    params: [(&Parts<'_, S>, bool); 2],
+    turns: &[Turns; QUEUES],
+    t: usize,
+) {
+    let d = task.saved.gain.len();
+    let n_parts = d.div_ceil(COLS);
+    for (part, start) in (0..d).step_by(COLS).enumerate() {
+        let (queue, place) = (part % QUEUES, part / QUEUES);
+        let turn = t * (n_parts - queue).div_ceil(QUEUES) + place;
+        let cols = start..d.min(start + COLS);
+        let mut sums = Sums {
+            gain: [S::ZERO; COLS],
+            bias: [S::ZERO; COLS],
+        };
+        task_columns(isa, task, cols.clone(), &mut sums);
+        turns[queue].take(turn, || {
+            for ((to, has), from) in params.into_iter().zip([&sums.gain, &sums.bias]) {
+                // SAFETY: turns do not overlap in time.
+                let to = unsafe { to.part(if has { cols.clone() } else { 0..0 }) };
+                to.iter_mut().zip(from).for_each(|(to, &x)| *to += x);
+            }
+        });
+    }
+}
+
+/// A block of rows on its way.
+struct Task<'a, S> {
+    dy: &'a [S],
+    saved: NormSaved<'a, S>,
+    rows: Range<usize>,
+    /// The block's rows.
+    dx: Option<&'a mut [S]>,
+    accumulate: bool,
+    known: [Row<S>; ROWS],
+}
+
+simd! {
+    fn dx_rows<S: Float>(
+        dy: &[S],
+        saved: NormSaved<'_, S>,
+        accumulate: bool,
+        rows: Range<usize>,
+        dx: &mut [S],
+    ) {
+        let gain = saved.gain;
+        for (i, dx) in rows.zip(dx.chunks_exact_mut(gain.len().max(1))) {
+            let x = &saved.x[i * gain.len()..][..gain.len()];
+            let dy = &dy[i * gain.len()..][..gain.len()];
+            let row = Row::of(x, dy, saved, i);
+            for (((dx, &x), &dy), &g) in dx.iter_mut().zip(x).zip(dy).zip(gain) {
+                let grad = row.dx(dy * g, row.normal(x));
+                *dx = if accumulate { *dx + grad } else { grad };
+            }
+        }
+    }
+}
+
+/// Σ h and Σ h·n with h = dy·gain and n = (x − mean)·rstd.
+#[inline(always)]
+fn row_sums<S: Float>(x: &[S], dy: &[S], gain: &[S], mean: S, rstd: S) -> (S, S) {
+    const L: usize = LANES;
+    let (mut acc_h, mut acc_hn) = ([S::ZERO; L], [S::ZERO; L]);
+    let whole = x.len() - x.len() % L;
+    let mut at = 0;
+    while at < whole {
+        let (x, dy, gain) = (&x[at..at + L], &dy[at..at + L], &gain[at..at + L]);
+        for l in 0..L {
+            let h = dy[l] * gain[l];
+            acc_h[l] += h;
+            acc_hn[l] = h.mul_add((x[l] - mean) * rstd, acc_hn[l]);
+        }
+        at += L;
+    }
+    for l in 0..x.len() - whole {
+        let h = dy[whole + l] * gain[whole + l];
+        acc_h[l] += h;
+        acc_hn[l] = h.mul_add((x[whole + l] - mean) * rstd, acc_hn[l]);
+    }
+    (lanes::tree(acc_h), lanes::tree(acc_hn))
+}
+
+simd! {
+    /// Some columns of dx and of the sums; the first of a task's columns get to know its rows.
+    fn task_columns<S: Float>(task: &mut Task<'_, S>, cols: Range<usize>, sums: &mut Sums<S>) {
+        let Task { dy, saved, accumulate, .. } = *task;
+        let d = saved.gain.len();
+        let gain = &saved.gain[cols.clone()];
+        let (dgain, dbias) = (&mut sums.gain[..cols.len()], &mut sums.bias[..cols.len()]);
+        for (r, i) in task.rows.clone().enumerate() {
+            let (x, dy) = (&saved.x[i * d..][..d], &dy[i * d..][..d]);
+            if cols.start == 0 && task.dx.is_some() {
+                task.known[r] = Row::of(x, dy, saved, i);
+            } else if cols.start == 0 {
+                task.known[r] = Row::new(saved, i);
+            }
+            let (x, dy, row) = (&x[cols.clone()], &dy[cols.clone()], task.known[r]);
+            match &mut task.dx {
+                None => parameters(row, x, dy, dgain, dbias),
+                Some(dx) => {
+                    let dx = &mut dx[r * d..][cols.clone()];
+                    match accumulate {
+                        true => everything::<S, true>(row, [x, dy, gain], dx, dgain, dbias),
+                        false => everything::<S, false>(row, [x, dy, gain], dx, dgain, dbias),
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Adds a row to the sums of the parameters.
+#[inline(always)]
+fn parameters<S: Float>(row: Row<S>, x: &[S], dy: &[S], dgain: &mut [S], dbias: &mut [S]) {
+    for (((&x, &dy), dgain), dbias) in x.iter().zip(dy).zip(dgain).zip(dbias) {
+        *dgain = dy.mul_add(row.normal(x), *dgain);
+        *dbias += dy;
+    }
+}
+
+/// Writes a row of dx and adds it to the sums of the parameters, in blocks, because a compiler
+/// cannot tell that so many slices lie apart.
+#[inline(always)]
+fn everything<S: Float, const ADD: bool>(
+    row: Row<S>,
+    [x, dy, gain]: [&[S]; 3],
+    dx: &mut [S],
+    dgain: &mut [S],
+    dbias: &mut [S],
+) {
+    let [(xs, x), (dys, dy), (gains, gain)] = [x, dy, gain].map(<[S]>::as_chunks::<BLOCK>);
+    let [(dxs, dx), (dgains, dgain), (dbiases, dbias)] =
+        [dx, dgain, dbias].map(<[S]>::as_chunks_mut::<BLOCK>);
+    let read = xs.iter().zip(dys).zip(gains);
+    let written = dxs.iter_mut().zip(dgains).zip(dbiases);
+    for (((x, dy), gain), ((dx, dgain), dbias)) in read.zip(written) {
+        let (mut grad, mut of_gain, mut of_bias) = (*dx, *dgain, *dbias);
+        for l in 0..BLOCK {
+            let n = row.normal(x[l]);
+            of_gain[l] = dy[l].mul_add(n, of_gain[l]);
+            of_bias[l] += dy[l];
+            let new = row.dx(dy[l] * gain[l], n);
+            grad[l] = if ADD { grad[l] + new } else { new };
+        }
+        (*dx, *dgain, *dbias) = (grad, of_gain, of_bias);
+    }
+    for l in 0..x.len() {
+        let n = row.normal(x[l]);
+        dgain[l] = dy[l].mul_add(n, dgain[l]);
+        dbias[l] += dy[l];
+        let new = row.dx(dy[l] * gain[l], n);
+        dx[l] = if ADD { dx[l] + new } else { new };
+    }
+}

@@ -11,7 +11,7 @@ use crate::table::{
     AdamW, AttentionDims, AttentionIn, Buf, Cache, Kernels, Operand, Sgd, Target, XentSpec,
 };
 pub use tenon_kernels::Isa;
-use tenon_kernels::{self as kernels, Activation, Arena, Cols, Cx, Lend, Pool, Region, RopeStyle};
+use tenon_kernels::{self as kernels, Activation, Arena, Cx, Lend, Pool, Region, RopeStyle};
 
 /// A CPU with an arena, a thread pool and an instruction set.
 pub struct Cpu {
@@ -129,15 +129,7 @@ impl Kernels for Cpu {
     }
 
     fn add_column_sums(&mut self, x: Buf, sums: Buf) {
-        let (cx, lend) = self.open();
-        with_float!(x.dtype, S => {
-            let rows = Cols {
-                data: lend.read(span(x)),
-                row_stride: x.row_stride,
-                offset: 0,
-            };
-            kernels::column_sums::<S>(cx, rows, x.rows, lend.write(whole(sums)), true);
-        });
+        elementwise::add_column_sums(self, x, sums);
     }
 
     fn layer_norm(

@@ -363,8 +363,8 @@ pub trait Kernels: ExpertKernels + ValueKernels + Send {
     /// returns how many they are.
     fn counted_rows(&mut self, targets: Buf, rows: Buf) -> usize;
     /// Loss (and rank of the target) of each row of logits; with `gradient` the logits are replaced
-    /// by their gradients; rows of logits may lie apart, with room behind the last one too. Row `i` of the logits belongs to element `chosen[i]` of targets, losses
-    /// and ranks, or to element `i`; `chosen` ascends.
+    /// by their gradients. Row `i` of the logits belongs to element `chosen[i]` of targets, losses
+    /// and ranks, or to element `i`; `chosen` ascends. Rows may have gaps, also after the last.
     fn xent_rows(
         &mut self,
         spec: &XentSpec,

@@ -8,8 +8,8 @@ use tenon_base::{Error, Result};
 use super::Rows;
 use super::records::read_cells;
 
-/// What column `column` holds for each row, found by its file and line. Numbers and truth values are
-/// their text.
+/// What column `column` holds for each row, found by its file and line. Numbers and truth values
+/// are their text.
 ///
 /// # Errors
 /// `Data` when there is no such column, when a label is empty, or when the rows are no records.

@@ -3,7 +3,7 @@
 use super::{Cpu, span, whole, with_float};
 use crate::shape::DType;
 use crate::table::Buf;
-use tenon_kernels as kernels;
+use tenon_kernels::{self as kernels, Cols};
 
 pub(super) fn fill(cpu: &mut Cpu, dst: Buf, value: f64) {
     let (cx, lend) = cpu.open();
@@ -47,5 +47,17 @@ pub(super) fn add_assign(cpu: &mut Cpu, x: Buf, y: Buf) {
     let (cx, lend) = cpu.open();
     with_float!(x.dtype, S => {
         kernels::add_assign::<S>(cx, lend.read(whole(x)), lend.write(whole(y)));
+    });
+}
+
+pub(super) fn add_column_sums(cpu: &mut Cpu, x: Buf, sums: Buf) {
+    let (cx, lend) = cpu.open();
+    with_float!(x.dtype, S => {
+        let rows = Cols {
+            data: lend.read(span(x)),
+            row_stride: x.row_stride,
+            offset: 0,
+        };
+        kernels::column_sums::<S>(cx, rows, x.rows, lend.write(whole(sums)), true);
     });
 }

@@ -3,7 +3,8 @@
 //!
 //! Every sum runs in the order of the tiled pass, so the bits are the same.
 
-use super::forward::{Block, divide};
+use super::forward::Block;
+use super::softmax::divide;
 use super::{TK, fetch_early};
 use crate::gemm::{Block as Turned, turn_block};
 use crate::isa::simd;

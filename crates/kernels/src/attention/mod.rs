@@ -14,6 +14,7 @@ mod few;
 mod forward;
 mod probabilities;
 mod sight;
+mod softmax;
 
 pub use backward::{AttentionGrads, attention_vjp, attention_vjp_work_len};
 pub use cached::{Cache, CachedAttention, attention_cached, cache_append};

@@ -5,9 +5,9 @@ use crate::common::{
 };
 use tenon_base::rng::philox4x32;
 use tenon_kernels::{
-    Activation, AdamW, Cols, Cx, Dropout, Float, Sgd, activation, activation_vjp, adamw, add,
-    add_assign, axpy, column_sums, copy, dot, dropout, fill, gather_rows, has_nonfinite, mul,
-    scale, scatter_add_rows, sgd, sum, sum_sq, swiglu, swiglu_vjp,
+    Activation, AdamW, Cx, Dropout, Float, Sgd, activation, activation_vjp, adamw, add, add_assign,
+    axpy, copy, dot, dropout, fill, gather_rows, has_nonfinite, mul, scale, scatter_add_rows, sgd,
+    sum, sum_sq, swiglu, swiglu_vjp,
 };
 
 const LENGTHS: [usize; 10] = [0, 1, 7, 15, 16, 17, 63, 4099, 40_000, 100_001];
@@ -139,38 +139,6 @@ fn element_wise_kernels() {
         });
         let want: Vec<f32> = a.iter().zip(&b).map(|(a, b)| a * b).collect();
         assert_same_bits(&got, &want, "mul, copy");
-    }
-}
-
-#[test]
-fn column_sums_add_rows() {
-    for (n, d) in [(0, 3), (1, 1), (5, 64), (300, 65), (7, 1000)] {
-        // Rows lie apart: what is between them is not summed.
-        let (row_stride, offset) = (d + 3, 1);
-        let (x, before) = (noise::<f32>(n * row_stride, 1), noise::<f32>(d, 2));
-        let cols = Cols {
-            data: &x,
-            row_stride,
-            offset,
-        };
-        for accumulate in [false, true] {
-            let got = same_everywhere(|cx| {
-                let mut out = before.clone();
-                column_sums(cx, cols, n, &mut out, accumulate);
-                out
-            });
-            let want: Vec<f64> = (0..d)
-                .map(|j| {
-                    let start = if accumulate {
-                        f64::from(before[j])
-                    } else {
-                        0.0
-                    };
-                    (0..n).fold(start, |s, i| s + f64::from(x[i * row_stride + offset + j]))
-                })
-                .collect();
-            assert_close(&got, &want, 1e-6, "column sums");
-        }
     }
 }
 

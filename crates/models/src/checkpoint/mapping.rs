@@ -5,10 +5,12 @@
 //! lists of what is missing, unknown or of the wrong shape. [`Mapping::hub_tensors`] is the way
 //! back.
 
+mod hub_tensor;
 mod misfit;
 mod piece;
 mod want;
 
+pub use hub_tensor::HubTensor;
 pub use piece::Piece;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -188,33 +190,6 @@ pub struct Plan {
     pub dropped: Vec<String>,
     /// Names in the checkpoint that are not those that are written, by those.
     pub own_names: BTreeMap<String, String>,
-}
-
-/// A tensor to write into a checkpoint.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HubTensor {
-    /// The hub's name.
-    pub name: String,
-    /// The hub's shape.
-    pub shape: Vec<usize>,
-    /// Positions of our parameters in the list that was given, and what of them it holds.
-    pub parts: Vec<(usize, Piece)>,
-    /// What elements of no parameter hold.
-    pub pad: Option<Pad>,
-}
-
-impl HubTensor {
-    /// Whether whole parameters, one after the other, are all that it holds. `len` tells a
-    /// parameter's elements.
-    pub fn is_sequence(&self, len: impl Fn(usize) -> usize) -> bool {
-        let mut end = 0;
-        let follows = self.parts.iter().all(|&(i, piece)| {
-            let start = end;
-            end += piece.len;
-            piece == Piece::whole(len(i), start, 0)
-        });
-        follows && end == self.shape.iter().product::<usize>()
-    }
 }
 
 impl Mapping {

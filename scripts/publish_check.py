@@ -105,7 +105,7 @@ def generated(model, use_cache):
     """Tokens that follow two prompts, of which one is padded on the left."""
     mask = torch.tensor([[1, 1, 1, 1, 1], [0, 0, 1, 1, 1]])
     ids = torch.tensor([[5, 17, 9, 30, 4], [0, 0, 8, 21, 11]]) % model.config.vocab_size
-    n = 8
+    n = min(8, model.config.max_position_embeddings - ids.shape[1])
     return model.generate(
         input_ids=ids, attention_mask=mask, do_sample=False, max_new_tokens=n, min_new_tokens=n,
         use_cache=use_cache, pad_token_id=0,

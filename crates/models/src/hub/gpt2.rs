@@ -8,10 +8,9 @@ use crate::spec::{Activation, Gpt2Spec, Spec};
 
 pub(super) const MODEL_TYPE: &str = "gpt2";
 
-/// Dropout rates act only in training, `summary_*` only on another head, `n_ctx` is a former name
-/// of `n_positions` that `transformers` does not read, so are `n_special` and
-/// `predict_special_tokens`, `reorder_and_upcast_attn` changes half
-/// precision only.
+/// Dropout rates act only in training, `summary_*` only on another head; `n_ctx` (a former name of
+/// `n_positions`), `n_special` and `predict_special_tokens` are not read by `transformers`;
+/// `reorder_and_upcast_attn` changes half precision only.
 pub(super) const TOLERATED: &[&str] = &[
     "attn_pdrop",
     "embd_pdrop",

@@ -175,28 +175,23 @@ fn table() -> String {
          |---|---|---|---|---|---|---|\n",
     );
     for (family, goldens) in families() {
-        let (_, first) = &goldens[0];
-        let spec = &first.folder.config.spec;
-        let files = files_of(spec).map(|file| format!("`{file}`")).join(" | ");
-        let fused = match NOT_FUSED.iter().find(|(name, _)| *name == family) {
-            Some((_, reason)) => format!("no: {reason}"),
-            None => "yes".to_owned(),
-        };
-        let names = goldens
-            .iter()
-            .map(|(name, _)| name.strip_suffix("_small").unwrap());
-        let names = names.collect::<Vec<_>>().join(", ");
-        let mut model_types: Vec<String> = Vec::new();
-        for name in goldens
-            .iter()
-            .map(|(_, golden)| format!("`{}`", model_type(golden)))
-        {
-            if !model_types.contains(&name) {
-                model_types.push(name);
-            }
+        let mut variants: BTreeMap<String, Vec<_>> = BTreeMap::new();
+        for golden in &goldens {
+            let variant = variants.entry(model_type(&golden.1)).or_default();
+            variant.push(golden);
         }
-        let model_types = model_types.join(", ");
-        table += &format!("| {family} | {model_types} | {files} | {fused} | {names} |\n");
+        for (model_type, goldens) in variants {
+            let spec = &goldens[0].1.folder.config.spec;
+            let files = files_of(spec).map(|file| format!("`{file}`")).join(" | ");
+            let fused = match NOT_FUSED.iter().find(|(name, _)| *name == family) {
+                Some((_, reason)) => format!("no: {reason}"),
+                None if FUSED_ON_THE_HUB.contains(&goldens[0].0) => "its only ones".to_owned(),
+                None => "yes".to_owned(),
+            };
+            let names = goldens.iter().map(|(name, _)| name.strip_suffix("_small"));
+            let names = names.map(Option::unwrap).collect::<Vec<_>>().join(", ");
+            table += &format!("| {family} | `{model_type}` | {files} | {fused} | {names} |\n");
+        }
     }
     table
 }

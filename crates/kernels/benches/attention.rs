@@ -175,7 +175,7 @@ fn decode(cx: Cx<'_>, meter: &Meter) {
     let mut out = vec![0.0; heads * d];
     let mut work = vec![0.0; attention_work_len::<f32>(d, meter.threads)];
     let flops = 4.0 * 1001.0 * (heads * d) as f64;
-    report(meter, "1 behind 1000 d64 cached", flops, || {
+    report(meter, "1x1000 d64 cached forward", flops, || {
         attention_cached(cx, a, &mut out, &mut work);
         black_box(&mut out);
     });

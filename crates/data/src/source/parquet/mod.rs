@@ -193,7 +193,8 @@ impl Parquet {
                 }
                 false => {
                     let (start, length) = chunk.byte_range();
-                    headers::wrong(&mut &self.file, start, length)
+                    let is_gzip = matches!(chunk.compression(), Compression::GZIP(_));
+                    headers::wrong(&mut &self.file, start, length, is_gzip)
                         .map_err(|reason| Error::io("cannot read", &self.path, &reason))?
                 }
             };

@@ -189,3 +189,73 @@ impl PageReader for CheckedPages {
         self.pages.at_record_boundary()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use parquet::schema::types::{ColumnDescriptor, ColumnPath};
+
+    use super::*;
+
+    fn column(max_def: i16, max_rep: i16) -> ColumnDescPtr {
+        let kind = Type::primitive_type_builder("text", Physical::BYTE_ARRAY);
+        let kind = Arc::new(kind.build().unwrap());
+        let path = ColumnPath::new(vec!["text".to_owned()]);
+        Arc::new(ColumnDescriptor::new(kind, max_def, max_rep, path))
+    }
+
+    fn first_version(bytes: &'static [u8], levels: Encoding) -> Page {
+        Page::DataPage {
+            buf: bytes.into(),
+            num_values: 9,
+            encoding: Encoding::DELTA_LENGTH_BYTE_ARRAY,
+            def_level_encoding: levels,
+            rep_level_encoding: levels,
+            statistics: None,
+        }
+    }
+
+    #[test]
+    fn values_of_the_first_version_follow_levels_that_tell_their_length() {
+        let page = first_version(&[1, 0, 0, 0, 8, 2, 0, 0, 0, 9, 9, 7], Encoding::RLE);
+        for (max_def, max_rep, n_levels) in [(0, 0, 0), (1, 0, 5), (0, 1, 5), (2, 1, 11)] {
+            let values = values_of(&page, &column(max_def, max_rep)).unwrap();
+            assert_eq!(values.len(), 12 - n_levels, "{max_def} {max_rep}");
+        }
+        let cut = first_version(&[3, 0, 0, 0, 8, 8], Encoding::RLE);
+        assert_eq!(values_of(&cut, &column(1, 0)), None);
+    }
+
+    #[test]
+    #[expect(
+        deprecated,
+        reason = "the first writers packed levels without their length"
+    )]
+    fn levels_packed_in_bits_have_the_length_of_their_values() {
+        let page = first_version(&[0, 0, 0, 0, 0, 7], Encoding::BIT_PACKED);
+        // Nine values of one bit, of two bits, and of both.
+        for (max_def, max_rep, n_levels) in [(1, 0, 2), (3, 0, 3), (3, 1, 5)] {
+            let values = values_of(&page, &column(max_def, max_rep)).unwrap();
+            assert_eq!(values.len(), 6 - n_levels, "{max_def} {max_rep}");
+        }
+    }
+
+    #[test]
+    fn values_of_the_second_version_follow_both_levels() {
+        let page = |n_levels| Page::DataPageV2 {
+            buf: [1, 2, 3, 4].as_slice().into(),
+            num_values: 9,
+            encoding: Encoding::DELTA_BYTE_ARRAY,
+            num_nulls: 0,
+            num_rows: 9,
+            def_levels_byte_len: n_levels,
+            rep_levels_byte_len: 1,
+            is_compressed: false,
+            statistics: None,
+        };
+        assert_eq!(values_of(&page(2), &column(1, 1)), Some(&[4][..]));
+        assert_eq!(values_of(&page(4), &column(1, 1)), None);
+        assert_eq!(values_of(&page(u32::MAX), &column(1, 1)), None);
+    }
+}

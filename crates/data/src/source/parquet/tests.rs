@@ -161,6 +161,16 @@ fn a_dictionary_cannot_claim_more_entries_than_it_has_bytes() {
     says(&changed, "a dictionary of 2147483647 entries is too short");
 }
 
+/// Sixteen texts, all empty, are 64 bytes of lengths.
+#[test]
+fn a_dictionary_of_texts_has_four_bytes_for_each_entry() {
+    let bytes = std::fs::read(folder().join("same/snappy.parquet")).unwrap();
+    let at = bytes.windows(2).position(|two| two == [0x4C, 0x15]);
+    let mut changed = bytes.clone();
+    changed[at.unwrap() + 2] = 17 << 1;
+    says(&changed, "a dictionary of 17 entries is too short");
+}
+
 /// `delta.parquet` with these bytes instead of `n` bytes from `skip` bytes after `pattern`.
 fn delta_with(pattern: &[u8], skip: usize, n: usize, bytes: &[u8]) -> Vec<u8> {
     let file = std::fs::read(folder().join("same/delta.parquet")).unwrap();
@@ -217,7 +227,7 @@ fn a_page_cannot_claim_to_unpack_to_more_than_its_bytes_allow() {
     );
 }
 
-/// The minimum of a page's values, for which memory would be taken by its claimed length.
+/// The largest value of the page, as its header tells it; what follows would be part of the text.
 #[test]
 fn a_text_in_the_header_of_a_page_cannot_be_longer_than_the_column() {
     let minimum = [0x28, 0x0B, 0xE6, 0x97, 0xA5];

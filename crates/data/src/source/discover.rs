@@ -1,5 +1,6 @@
 //! Which files make a data set, and which split each belongs to.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -38,7 +39,8 @@ impl Split {
     }
 }
 
-/// The files of a data set, sorted by path.
+/// The files of a data set, sorted by path, with numbers in names by their values: `part-2` comes
+/// before `part-10`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DataFiles {
     /// Files whose names tell a split.
@@ -139,10 +141,54 @@ pub fn discover(path: &Path) -> Result<DataFiles> {
         .values_mut()
         .chain([&mut files.unsplit, &mut files.ignored])
     {
-        paths.sort();
+        paths.sort_by(|a, b| by_name_and_number(a, b));
     }
     check(path, &files)?;
     Ok(files)
+}
+
+/// The order of paths, in which digits at the same place of a name count as one number. Numbers
+/// with as many digits each stand as their bytes do.
+fn by_name_and_number(a: &Path, b: &Path) -> Ordering {
+    let (mut folders, mut others) = (a.components(), b.components());
+    loop {
+        let (Some(name), Some(other)) = (folders.next(), others.next()) else {
+            return a.cmp(b);
+        };
+        let (name, other) = (name.as_os_str(), other.as_os_str());
+        match by_number(name.as_encoded_bytes(), other.as_encoded_bytes()) {
+            Ordering::Equal => {}
+            order => return order,
+        }
+    }
+}
+
+fn by_number(mut a: &[u8], mut b: &[u8]) -> Ordering {
+    loop {
+        let (Some(x), Some(y)) = (a.first(), b.first()) else {
+            return a.len().cmp(&b.len());
+        };
+        let order = if x.is_ascii_digit() && y.is_ascii_digit() {
+            let (n, m);
+            (n, a) = number(a);
+            (m, b) = number(b);
+            n.len().cmp(&m.len()).then_with(|| n.cmp(m))
+        } else {
+            (a, b) = (&a[1..], &b[1..]);
+            x.cmp(y)
+        };
+        if order != Ordering::Equal {
+            return order;
+        }
+    }
+}
+
+/// The digits that a name begins with, without leading zeros, and the rest.
+fn number(name: &[u8]) -> (&[u8], &[u8]) {
+    let end = name.iter().position(|byte| !byte.is_ascii_digit());
+    let (digits, rest) = name.split_at(end.unwrap_or(name.len()));
+    let zeros = digits.iter().take_while(|&&byte| byte == b'0').count();
+    (&digits[zeros..], rest)
 }
 
 fn sort_into(folder: &Path, files: &mut DataFiles) -> Result<()> {
@@ -233,4 +279,44 @@ fn check(folder: &Path, files: &DataFiles) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn are_in_order(paths: &[&str]) {
+        let mut sorted: Vec<&Path> = paths.iter().rev().map(Path::new).collect();
+        sorted.sort_by(|a, b| by_name_and_number(a, b));
+        assert_eq!(sorted, paths.iter().map(Path::new).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn numbered_shards_follow_their_numbers() {
+        are_in_order(&["part-1.txt", "part-2.txt", "part-10.txt", "part-20-1.txt"]);
+        are_in_order(&[
+            "set/2/part-9.csv",
+            "set/10/part-3.csv",
+            "set/10/part-11.csv",
+        ]);
+        // Of any length; those of the same value stand as their bytes do.
+        are_in_order(&["a01.txt", "a1.txt", "a2.txt", "a18446744073709551616.txt"]);
+    }
+
+    #[test]
+    fn padded_shards_stand_as_their_bytes_do() {
+        let mut padded = [
+            "d/train-00010-of-00011.jsonl",
+            "d/train-00009-of-00011.jsonl",
+            "d/train.jsonl",
+            "d/train-.jsonl",
+            "d/trains.jsonl",
+            "d/Train-00011-of-00011.jsonl",
+            "d-1/train-00001-of-00011.jsonl",
+            "d",
+        ];
+        padded.sort_by(|a, b| Path::new(a).cmp(Path::new(b)));
+        are_in_order(&padded);
+    }
 }

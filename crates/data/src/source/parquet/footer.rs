@@ -6,8 +6,7 @@
 
 use std::io::{self, Read, Seek, SeekFrom};
 
-/// Deepest nesting of a schema, and of what its description is made of.
-const DEPTH_MAX: usize = 64;
+use super::thrift::{DEPTH_MAX, Found, LIST, STRUCT, Walk};
 
 /// Length of the description and `PAR1`.
 const TAIL: u64 = 8;
@@ -16,15 +15,6 @@ const TAIL: u64 = 8;
 const SCHEMA: i64 = 2;
 const ENCRYPTION: i64 = 8;
 const N_CHILDREN: i64 = 5;
-
-/// Types of the compact protocol.
-const TRUE: u8 = 1;
-const FALSE: u8 = 2;
-const LIST: u8 = 9;
-const STRUCT: u8 = 12;
-
-/// What is wrong with a description.
-type Found<T> = Result<T, &'static str>;
 
 /// Whether the file is encrypted behind an open description, or what is wrong with it.
 pub(super) fn is_encrypted(file: &mut (impl Read + Seek)) -> io::Result<Found<bool>> {
@@ -48,9 +38,6 @@ pub(super) fn is_encrypted(file: &mut (impl Read + Seek)) -> io::Result<Found<bo
     file.take(length).read_to_end(&mut bytes)?;
     Ok(Walk(&bytes).description())
 }
-
-/// The bytes that are left.
-struct Walk<'a>(&'a [u8]);
 
 impl Walk<'_> {
     fn description(&mut self) -> Found<bool> {
@@ -94,102 +81,4 @@ impl Walk<'_> {
         }
         Ok(())
     }
-
-    /// The type of the next member of a struct, whose number becomes `id`; none at its end.
-    fn member(&mut self, id: &mut i64) -> Found<Option<u8>> {
-        let byte = self.byte()?;
-        if byte == 0 {
-            return Ok(None);
-        }
-        *id = match byte >> 4 {
-            0 => self.signed()?,
-            delta => id.saturating_add(delta.into()),
-        };
-        Ok(Some(byte & 15))
-    }
-
-    /// Type and number of the elements of a list.
-    fn list(&mut self) -> Found<(u8, u64)> {
-        let byte = self.byte()?;
-        let n = match byte >> 4 {
-            15 => self.unsigned()?,
-            n => n.into(),
-        };
-        Ok((byte & 15, n))
-    }
-
-    fn skip(&mut self, kind: u8, depth: usize) -> Found<()> {
-        if depth > DEPTH_MAX {
-            return Err("its description is nested too deep");
-        }
-        match kind {
-            TRUE | FALSE => Ok(()),
-            3 => self.take(1),
-            4..=6 => self.unsigned().map(drop),
-            7 => self.take(8),
-            8 => {
-                let n = self.unsigned()?;
-                self.take(n)
-            }
-            LIST | 10 => {
-                let (kind, n) = self.list()?;
-                (0..n).try_for_each(|_| self.skip_element(kind, depth))
-            }
-            11 => {
-                let n = self.unsigned()?;
-                let kinds = if n == 0 { 0 } else { self.byte()? };
-                (0..n).try_for_each(|_| {
-                    self.skip_element(kinds >> 4, depth)?;
-                    self.skip_element(kinds & 15, depth)
-                })
-            }
-            STRUCT => {
-                let mut id = 0;
-                while let Some(kind) = self.member(&mut id)? {
-                    self.skip(kind, depth + 1)?;
-                }
-                Ok(())
-            }
-            _ => Err("its description is not in Thrift's compact protocol"),
-        }
-    }
-
-    /// A boolean in a list is a byte; as a member it is its type.
-    fn skip_element(&mut self, kind: u8, depth: usize) -> Found<()> {
-        match kind {
-            TRUE | FALSE => self.take(1),
-            _ => self.skip(kind, depth + 1),
-        }
-    }
-
-    fn byte(&mut self) -> Found<u8> {
-        let (first, rest) = self.0.split_first().ok_or(ENDS)?;
-        self.0 = rest;
-        Ok(*first)
-    }
-
-    fn take(&mut self, n: u64) -> Found<()> {
-        let n = usize::try_from(n).map_err(|_| ENDS)?;
-        self.0 = self.0.get(n..).ok_or(ENDS)?;
-        Ok(())
-    }
-
-    fn unsigned(&mut self) -> Found<u64> {
-        let mut n = 0;
-        for shift in (0..70).step_by(7) {
-            let byte = self.byte()?;
-            n |= u64::from(byte & 0x7F).checked_shl(shift).unwrap_or(0);
-            if byte < 0x80 {
-                return Ok(n);
-            }
-        }
-        Err("a number of its description is too long")
-    }
-
-    fn signed(&mut self) -> Found<i64> {
-        let n = self.unsigned()?;
-        Ok((n >> 1) as i64 ^ -((n & 1) as i64))
-    }
 }
-
-const ENDS: &str = "its description ends early";

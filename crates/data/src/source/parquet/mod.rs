@@ -1,14 +1,17 @@
 //! Parquet: the values of chosen columns, one row group after the other.
 //!
 //! The decoder is `parquet`'s. It trusts what it reads more than we may: `footer` looks at the
-//! description first, `pages` refuses pages that contradict their column, and `guard` turns a panic
-//! into an error.
+//! description first and `headers` at the sizes of pages, `pages` and `delta` refuse pages that
+//! contradict their column, and `guard` turns a panic into an error.
 
+mod delta;
 mod footer;
 mod guard;
+mod headers;
 mod pages;
 #[cfg(test)]
 mod tests;
+mod thrift;
 mod value;
 
 use std::collections::BTreeSet;
@@ -43,6 +46,8 @@ type Each<'a> = &'a mut dyn FnMut(u64, &[Value]) -> Result<()>;
 /// visited.
 pub(super) struct Parquet {
     path: PathBuf,
+    /// Another handle of the file, for what is looked at before the decoder sees it.
+    file: File,
     reader: SerializedFileReader<File>,
 }
 
@@ -58,13 +63,15 @@ impl Parquet {
                 .at(place())
                 .hint("copy or download the file again")
         };
+        let cannot_read = |reason| Error::io("cannot read", path, &reason);
         let mut file = check_beginning(path)?;
         let looked = footer::is_encrypted(&mut file);
-        let looked = looked.map_err(|reason| Error::io("cannot read", path, &reason))?;
-        if looked.map_err(cut)? {
+        if looked.map_err(cannot_read)?.map_err(cut)? {
             return Err(encrypted(path));
         }
-        let reader = guarded(|| SerializedFileReader::new(file)).map_err(|reason| cut(&reason))?;
+        let second = file.try_clone().map_err(cannot_read)?;
+        let reader =
+            guarded(|| SerializedFileReader::new(second)).map_err(|reason| cut(&reason))?;
         let metadata = reader.metadata();
         let n_rows = metadata.row_groups().iter().map(RowGroupMetaData::num_rows);
         let total = n_rows.into_iter().try_fold(0i64, |sum, n| match n {
@@ -76,6 +83,7 @@ impl Parquet {
         }
         Ok(Parquet {
             path: path.to_owned(),
+            file,
             reader,
         })
     }
@@ -178,10 +186,20 @@ impl Parquet {
                 chunk.num_values(),
             ];
             let wrong = match numbers.iter().any(|&n| n < 0) {
-                true => "a negative size",
+                true => Some("a negative size".to_owned()),
                 // Rows without a value would be read as nulls.
-                false if chunk.num_values() < group.num_rows() => "fewer values than rows",
-                false => continue,
+                false if chunk.num_values() < group.num_rows() => {
+                    Some("fewer values than rows".to_owned())
+                }
+                false => {
+                    let (start, length) = chunk.byte_range();
+                    let is_gzip = matches!(chunk.compression(), Compression::GZIP(_));
+                    headers::wrong(&mut &self.file, start, length, is_gzip)
+                        .map_err(|reason| Error::io("cannot read", &self.path, &reason))?
+                }
+            };
+            let Some(wrong) = wrong else {
+                continue;
             };
             let what = format!("column `{name}` of row group {index} has {wrong}");
             return Err(error(what).hint("copy or download the file again"));

@@ -106,7 +106,11 @@ fn a_file_cut_at_any_byte_is_an_error() {
 #[test]
 fn a_changed_byte_is_an_error_or_leaves_the_number_of_rows() {
     let copies = Copies::new();
-    for (name, n_rows, step) in [("proteins", 48, 1), ("same/v2_zstd", 12, 4)] {
+    for (name, n_rows, step) in [
+        ("proteins", 48, 1),
+        ("same/v2_zstd", 12, 4),
+        ("same/delta", 12, 1),
+    ] {
         let mut bytes = std::fs::read(folder().join(format!("{name}.parquet"))).unwrap();
         for i in (0..bytes.len()).step_by(step) {
             let mask = [1, 0x80, 0xFF][i / step % 3];
@@ -145,11 +149,107 @@ fn a_dictionary_cannot_claim_more_entries_than_it_has_bytes() {
         .unwrap()
         + 2;
     let huge = [0xFE, 0xFF, 0xFF, 0xFF, 0x0F];
-    let changed = [&bytes[..at], &huge[..], &bytes[at + 1..]].concat();
-    let error = Copies::new().read(&changed).unwrap_err().to_string();
-    assert!(
-        error.contains("a dictionary of 2147483647 entries"),
-        "{error}"
+    let mut changed = [&bytes[..at], &huge[..], &bytes[at + 1..]].concat();
+    // The next page's largest value loses as many bytes, so that pages still fill the column.
+    let largest = [0x28, 0x0B, 0xE6];
+    let at = changed
+        .windows(3)
+        .position(|three| three == largest)
+        .unwrap();
+    changed[at + 1] -= 4;
+    changed.drain(at + 2..at + 6);
+    says(&changed, "a dictionary of 2147483647 entries is too short");
+}
+
+/// Sixteen texts, all empty, are 64 bytes of lengths.
+#[test]
+fn a_dictionary_of_texts_has_four_bytes_for_each_entry() {
+    let bytes = std::fs::read(folder().join("same/snappy.parquet")).unwrap();
+    let at = bytes.windows(2).position(|two| two == [0x4C, 0x15]);
+    let mut changed = bytes.clone();
+    changed[at.unwrap() + 2] = 17 << 1;
+    says(&changed, "a dictionary of 17 entries is too short");
+}
+
+/// `delta.parquet` with these bytes instead of `n` bytes from `skip` bytes after `pattern`.
+fn delta_with(pattern: &[u8], skip: usize, n: usize, bytes: &[u8]) -> Vec<u8> {
+    let file = std::fs::read(folder().join("same/delta.parquet")).unwrap();
+    let mut places = file.windows(pattern.len());
+    let at = places.position(|window| window == pattern).unwrap() + skip;
+    [&file[..at], bytes, &file[at + n..]].concat()
+}
+
+#[track_caller]
+fn says(bytes: &[u8], part: &str) {
+    let error = Copies::new().read(bytes).unwrap_err();
+    assert_eq!(error.kind(), Kind::Data);
+    assert!(error.to_string().contains(part), "{error}");
+}
+
+/// 2⁵⁸ lengths of four bytes cannot be had, which would end the program; 2³³ might be.
+#[test]
+fn a_page_cannot_claim_more_lengths_than_it_has_values() {
+    // Blocks of 128 numbers in four parts, and then the number of lengths of `text`.
+    let start = [0x80, 1, 4, 12, 8];
+    for (power, claim) in [
+        (58, &[0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 4][..]),
+        (33, &[0x80, 0x80, 0x80, 0x80, 0x20]),
+    ] {
+        let changed = delta_with(&start, 3, claim.len(), claim);
+        let claimed = 1u64 << power;
+        says(
+            &changed,
+            &format!("a page of 12 values claims {claimed} lengths"),
+        );
+    }
+}
+
+#[test]
+fn a_page_cannot_claim_more_shared_lengths_than_it_has_values() {
+    // Those of `note`, nine of whose values are no nulls.
+    let changed = delta_with(&[0x80, 1, 4, 9, 0], 3, 5, &[0x80, 0x80, 0x80, 0x80, 0x20]);
+    says(&changed, "a page of 12 values claims 8589934592 lengths");
+}
+
+#[test]
+fn a_page_cannot_claim_to_unpack_to_more_than_its_bytes_allow() {
+    // The page of `text`: 136 bytes in 75.
+    let sizes = [0x15, 0x90, 2, 0x15, 0x96, 1];
+    let changed = delta_with(&sizes, 1, 2, &[0xFE, 0xFF, 0xFF, 0xFF, 0x0F]);
+    says(
+        &changed,
+        "column `text` of row group 0 has a page of 2147483647 bytes in 75",
+    );
+    let changed = delta_with(&sizes, 4, 2, &[0xFE, 0xFF, 0xFF, 0xFF, 0x0F]);
+    says(
+        &changed,
+        "column `text` of row group 0 has a page that is longer than the column",
+    );
+}
+
+/// The largest value of the page, as its header tells it; what follows would be part of the text.
+#[test]
+fn a_text_in_the_header_of_a_page_cannot_be_longer_than_the_column() {
+    let minimum = [0x28, 0x0B, 0xE6, 0x97, 0xA5];
+    let changed = delta_with(&minimum, 1, 6, &[0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F]);
+    says(
+        &changed,
+        "column `text` of row group 0 has a page whose header is broken",
+    );
+}
+
+/// Levels of lists are runs: few bytes are any number of values, all of which may be one row's.
+#[test]
+fn a_page_of_lists_cannot_claim_any_number_of_values() {
+    let counts = [0x15, 0x22, 0x15, 0x0E];
+    let mut changed = delta_with(&counts, 1, 1, &[0x80, 0x80, 0x80, 0x20]);
+    // The header keeps its length without the least value.
+    let least = [0x18, 1, b'a', 0x11, 0x11];
+    let at = changed.windows(5).position(|five| five == least).unwrap();
+    changed.drain(at..at + 3);
+    says(
+        &changed,
+        "a page has 33554432 values of lists, of 16777216 at most",
     );
 }
 

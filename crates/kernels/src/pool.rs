@@ -269,6 +269,16 @@ impl<'a> Cx<'a> {
         self.isa
     }
 
+    /// Calls `f` for every `t < n_tasks` as [`Pool::run`] does, on this thread alone when all of
+    /// them together visit too few elements to wake another.
+    pub(crate) fn in_order(&self, n_tasks: usize, visits: usize, f: &(dyn Fn(usize) + Sync)) {
+        if visits < TASK_ELEMENTS_MIN {
+            (0..n_tasks).for_each(f);
+        } else {
+            self.pool.run(n_tasks, &|t, _| f(t));
+        }
+    }
+
     /// Calls `f` on ranges that cover `0..n` once, each of about `cost · length` element visits.
     /// How `n` is cut must not influence the result: ranges differ with the number of threads.
     pub(crate) fn ranges(&self, n: usize, cost: usize, f: &(dyn Fn(Range<usize>) + Sync)) {

@@ -5,7 +5,7 @@ use super::{NormGrads, NormSaved, assert_rows};
 use crate::isa::simd;
 use crate::lanes::{self, LANES};
 use crate::pool::Parts;
-use crate::turns::Turns;
+use crate::turns::{Turns, with_turns};
 use crate::{Cx, Float, Isa};
 use std::ops::Range;
 
@@ -139,7 +139,9 @@ pub(super) fn norm_vjp<S: Float>(
             accumulate: grads.accumulate_dx,
             known: [Row::new(saved, t * ROWS); ROWS],
         };
-        add_in_turn(cx.isa(), &mut task, params, &turns, t);
+        with_turns(&turns, || {
+            add_in_turn(cx.isa(), &mut task, params, &turns, t)
+        });
     });
 }
 

@@ -118,6 +118,9 @@ impl Pool {
     /// are done. No two calls with the same `worker < threads()` overlap within one run. From
     /// inside a task, everything runs in place as worker 0.
     ///
+    /// Tasks are handed out in the order of their numbers, and whoever takes one runs it at once:
+    /// when a task starts, all before it are done or on their way, so it may wait for them.
+    ///
     /// # Panics
     /// With the panic of the first task that panicked, after the others have ended.
     pub fn run(&self, n_tasks: usize, task: Task<'_>) {

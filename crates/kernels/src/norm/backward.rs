@@ -174,7 +174,7 @@ fn add_in_turn<S: Float>(
         };
         task_columns(isa, task, cols.clone(), &mut sums);
         turns[queue].take(turn, || {
-            // SAFETY: turns do not overlap in time.
+            // SAFETY: these columns belong to one queue, whose turns do not overlap in time.
             unsafe { add_sums(params, &cols, [&sums.gain, &sums.bias]) }
         });
     }

@@ -344,7 +344,9 @@ impl<'a, T> Parts<'a, T> {
 
 #[cfg(test)]
 mod tests {
-    use super::Pool;
+    use super::{Cx, Pool, TASK_ELEMENTS_MIN};
+    use crate::Isa;
+    use std::sync::Mutex;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     #[test]
@@ -385,6 +387,23 @@ mod tests {
             });
         });
         assert_eq!(count.load(Ordering::Relaxed), 40);
+    }
+
+    #[test]
+    fn little_work_stays_with_the_caller() {
+        let (pool, caller) = (Pool::new(3), std::thread::current().id());
+        let cx = Cx::new(&pool, Isa::Scalar);
+        let order = Mutex::new(Vec::new());
+        cx.in_order(50, TASK_ELEMENTS_MIN - 1, &|t| {
+            assert_eq!(std::thread::current().id(), caller);
+            order.lock().unwrap().push(t);
+        });
+        assert!(order.into_inner().unwrap().into_iter().eq(0..50));
+        let count = AtomicUsize::new(0);
+        cx.in_order(50, TASK_ELEMENTS_MIN, &|t| {
+            count.fetch_add(t, Ordering::Relaxed);
+        });
+        assert_eq!(count.load(Ordering::Relaxed), 49 * 50 / 2);
     }
 
     #[test]

@@ -156,21 +156,21 @@ pub(super) fn xent_rows(
 
 impl ValueKernels for Cpu {
     fn value_rows(&mut self, kind: ValueLoss, y: Buf, given: Buf, targets: Buf, loss: Buf) {
-        let (_, lend) = self.open();
+        let (cx, lend) = self.open();
         with_float!(y.dtype, S => {
             let [y, given] = [y, given].map(|b| lend.read::<S>(whole(b)));
             let targets = lend.read(whole(targets));
-            kernels::value_rows(kind, y, given, targets, lend.write(whole(loss)));
+            kernels::value_rows(cx, kind, y, given, targets, lend.write(whole(loss)));
         });
     }
 
     fn value_rows_vjp(&mut self, kind: ValueLoss, y: Buf, given: Buf, targets: Buf, dy: Target) {
-        let (_, lend) = self.open();
+        let (cx, lend) = self.open();
         let Target { buf, accumulate } = dy;
         with_float!(y.dtype, S => {
             let [y, given] = [y, given].map(|b| lend.read::<S>(whole(b)));
             let (targets, dy) = (lend.read(whole(targets)), lend.write(whole(buf)));
-            kernels::value_rows_vjp(kind, y, given, targets, dy, accumulate);
+            kernels::value_rows_vjp(cx, kind, y, given, targets, dy, accumulate);
         });
     }
 }

@@ -14,6 +14,10 @@ const CHUNK: usize = 256;
 /// Exponentials computed together.
 const BLOCK: usize = 32;
 
+// Only the last chunk of a row has a rest, and only a rest has lanes of unequal length: both ways
+// to sum then have the same order.
+const _: () = assert!(CHUNK.is_multiple_of(BLOCK) && BLOCK.is_multiple_of(LANES));
+
 /// What is computed of each row.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Xent<S> {

@@ -146,9 +146,11 @@ pub(super) fn xent_rows(
         let xent = kernels::Xent::<S> { label_smoothing, z_loss, grad_scale };
         let rank = rank.map(|r| lend.write(whole(r)));
         let chosen = chosen.map(|c| lend.read(whole(c)));
-        // What is between two rows is part of the buffer, behind the last one too.
-        let padded = Buf { cols: logits.row_stride, ..logits };
-        let [z] = split_cols(lend.write(whole(padded)), padded.cols, [logits.cols]);
+        // What is between two rows is part of the buffer, behind the last one too; a single row
+        // may have nothing behind it.
+        let row_stride = if logits.rows <= 1 { logits.cols } else { logits.row_stride };
+        let padded = Buf { cols: row_stride, row_stride, ..logits };
+        let [z] = split_cols(lend.write(whole(padded)), row_stride, [logits.cols]);
         let targets = lend.read(whole(targets));
         kernels::xent_rows(cx, xent, z, targets, chosen, lend.write(whole(loss)), rank);
     });

@@ -250,7 +250,7 @@ pub trait Kernels: ExpertKernels + ValueKernels + Send {
     fn add_assign(&mut self, x: Buf, y: Buf);
     /// `c = a·b (+ bias)` or `c += a·b`. With `b` in panels `c` is replaced, with the same bits.
     fn gemm(&mut self, a: Operand, b: Operand, c: Target, bias: Option<Buf>, work: Buf);
-    /// `sums[c] += Σ_rows x[r, c]`.
+    /// `sums[c] += Σ_rows x[r, c]`; the rows of x may have gaps between them.
     fn add_column_sums(&mut self, x: Buf, sums: Buf);
 
     /// Layer norm; `mean, rstd [N]` are kept for the derivative.

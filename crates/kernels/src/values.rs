@@ -17,7 +17,7 @@ pub enum ValueLoss {
 }
 
 impl ValueLoss {
-    /// The loss, without overflow for any finite y.
+    /// The loss; that of the logistic function does not overflow for any finite y.
     pub fn value(self, y: f64, t: f64) -> f64 {
         match self {
             ValueLoss::Squared => (y - t) * (y - t),

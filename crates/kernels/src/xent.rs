@@ -62,8 +62,8 @@ pub fn counted_rows(targets: &[i32], rows: &mut [i32]) -> usize {
 /// ranks, and other elements are neither read nor written.
 ///
 /// # Panics
-/// When a target is neither [`IGNORED`] nor in 0..V, a length does not fit, or `chosen` does not
-/// ascend or leaves the targets.
+/// When a target is neither [`IGNORED`] nor in 0..V, the logits have another number of rows, a
+/// length does not fit, or `chosen` does not ascend or leaves the targets.
 pub fn xent_rows<S: Float>(
     cx: Cx<'_>,
     xent: Xent<S>,

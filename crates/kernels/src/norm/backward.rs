@@ -11,7 +11,7 @@ use std::ops::Range;
 
 /// Rows of a task, summed before they are added to the gradients: keeps f32 sums short.
 pub(super) const ROWS: usize = 128;
-/// Columns whose sums a task holds. Wider rows are read once more for each such part.
+/// Columns whose sums a task holds. Rows wider than that are read twice.
 const COLS: usize = 2048;
 /// Parts of so many columns wait for each other's turn only among themselves.
 const QUEUES: usize = 8;

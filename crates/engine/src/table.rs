@@ -364,8 +364,7 @@ pub trait Kernels: ExpertKernels + ValueKernels + Send {
     fn counted_rows(&mut self, targets: Buf, rows: Buf) -> usize;
     /// Loss (and rank of the target) of each row of logits; with `gradient` the logits are replaced
     /// by their gradients. Row `i` of the logits belongs to element `chosen[i]` of targets, losses
-    /// and ranks, or to element `i`; `chosen` ascends. Rows may have gaps, which several rows also
-    /// have after the last.
+    /// and ranks, or to element `i`; `chosen` ascends. Several rows may have gaps, the last too.
     fn xent_rows(
         &mut self,
         spec: &XentSpec,

@@ -250,7 +250,7 @@ pub trait Kernels: ExpertKernels + ValueKernels + Send {
     fn add_assign(&mut self, x: Buf, y: Buf);
     /// `c = a·b (+ bias)` or `c += a·b`. With `b` in panels `c` is replaced, with the same bits.
     fn gemm(&mut self, a: Operand, b: Operand, c: Target, bias: Option<Buf>, work: Buf);
-    /// `sums[c] += Σ_rows x[r, c]`.
+    /// `sums[c] += Σ_rows x[r, c]`; the rows of x may have gaps between them.
     fn add_column_sums(&mut self, x: Buf, sums: Buf);
 
     /// Layer norm; `mean, rstd [N]` are kept for the derivative.
@@ -364,7 +364,7 @@ pub trait Kernels: ExpertKernels + ValueKernels + Send {
     fn counted_rows(&mut self, targets: Buf, rows: Buf) -> usize;
     /// Loss (and rank of the target) of each row of logits; with `gradient` the logits are replaced
     /// by their gradients. Row `i` of the logits belongs to element `chosen[i]` of targets, losses
-    /// and ranks, or to element `i`; `chosen` ascends. Rows may have gaps, also after the last.
+    /// and ranks, or to element `i`; `chosen` ascends. Several rows may have gaps, the last too.
     fn xent_rows(
         &mut self,
         spec: &XentSpec,

@@ -8,7 +8,7 @@ use tenon_engine::graph::Part;
 use tenon_engine::ops::{Add, LinearXent, WeightLayout};
 use tenon_engine::table::XentSpec;
 use tenon_engine::{
-    DType, Dim, Executor, Extent, GraphBuilder, Init, PlanOptions, Role, Shape, Ty,
+    Buf, DType, Dim, Executor, Extent, GraphBuilder, Init, Kernels, PlanOptions, Role, Shape, Ty,
 };
 
 const WIDTH: usize = 5;
@@ -204,4 +204,27 @@ fn a_batch_that_does_not_count_has_no_gradient() {
     assert_eq!(ran.dx, Some(vec![0.0; n * WIDTH]));
     let params = [CLASSES * WIDTH, CLASSES].map(|n| Some(vec![0.0; n]));
     assert_eq!(ran.params, params);
+}
+
+/// Behind a chunk of one row there need be no gap, however far apart rows of more would lie.
+#[test]
+fn one_row_of_logits_may_end_the_memory() {
+    let mut cpu = Cpu::new(1, Isa::Scalar);
+    let loss = Buf::matrix(0, DType::F64, 1, 1);
+    let targets = Buf::matrix(8, DType::I32, 1, 1);
+    let row_stride = 16;
+    let logits = Buf {
+        row_stride,
+        ..Buf::matrix(64, DType::F32, 1, CLASSES)
+    };
+    cpu.reserve(64 + 4 * CLASSES);
+    let spec = XentSpec {
+        label_smoothing: 0.0,
+        z_loss: 0.0,
+    };
+    cpu.xent_rows(&spec, logits, targets, None, false, loss, None);
+    let mut bytes = [0; 8];
+    cpu.download(loss, &mut bytes);
+    let error = f64::from_ne_bytes(bytes) - (CLASSES as f64).ln();
+    assert!(error.abs() < 1e-6, "{error}");
 }

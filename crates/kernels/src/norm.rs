@@ -1,6 +1,7 @@
 //! Layer normalisation (Ba et al. 2016) and RMS normalisation (Zhang & Sennrich 2019).
 
 mod backward;
+mod columns;
 
 use crate::isa::simd;
 use crate::lanes;

@@ -1,9 +1,12 @@
 //! A fixed pool of threads and the context that every parallel kernel takes.
 
+mod parts;
+
+pub(crate) use parts::Parts;
+
 use crate::Isa;
 use std::any::Any;
 use std::cell::Cell;
-use std::marker::PhantomData;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -117,6 +120,9 @@ impl Pool {
     /// Calls `task(t, worker)` once for every `t < n_tasks`, on any thread, and returns when all
     /// are done. No two calls with the same `worker < threads()` overlap within one run. From
     /// inside a task, everything runs in place as worker 0.
+    ///
+    /// Tasks are handed out in the order of their numbers, and whoever takes one runs it at once:
+    /// when a task starts, all before it are done or on their way, so it may wait for them.
     ///
     /// # Panics
     /// With the panic of the first task that panicked, after the others have ended.
@@ -269,6 +275,16 @@ impl<'a> Cx<'a> {
         self.isa
     }
 
+    /// Calls `f` for every `t < n_tasks` as [`Pool::run`] does, on this thread alone when all of
+    /// them together visit too few elements to wake another.
+    pub(crate) fn in_order(&self, n_tasks: usize, visits: usize, f: &(dyn Fn(usize) + Sync)) {
+        if visits < TASK_ELEMENTS_MIN {
+            (0..n_tasks).for_each(f);
+        } else {
+            self.pool.run(n_tasks, &|t, _| f(t));
+        }
+    }
+
     /// Calls `f` on ranges that cover `0..n` once, each of about `cost · length` element visits.
     /// How `n` is cut must not influence the result: ranges differ with the number of threads.
     pub(crate) fn ranges(&self, n: usize, cost: usize, f: &(dyn Fn(Range<usize>) + Sync)) {
@@ -279,59 +295,11 @@ impl<'a> Cx<'a> {
     }
 }
 
-/// A slice whose parts are written by several tasks at once.
-pub(crate) struct Parts<'a, T> {
-    start: *mut T,
-    len: usize,
-    slice: PhantomData<&'a mut [T]>,
-}
-
-// SAFETY: `Parts` hands out `&mut T` only; `part` makes its caller keep them disjoint.
-unsafe impl<T: Send> Sync for Parts<'_, T> {}
-
-impl<'a, T> Parts<'a, T> {
-    pub(crate) fn new(slice: &'a mut [T]) -> Self {
-        Parts {
-            start: slice.as_mut_ptr(),
-            len: slice.len(),
-            slice: PhantomData,
-        }
-    }
-
-    /// # Safety
-    /// Parts in use at the same time do not overlap.
-    #[expect(clippy::mut_from_ref, reason = "the caller keeps parts disjoint")]
-    pub(crate) unsafe fn part(&self, range: Range<usize>) -> &mut [T] {
-        assert!(
-            range.start <= range.end && range.end <= self.len,
-            "{range:?} of {}",
-            self.len
-        );
-        // SAFETY: in bounds as asserted; exclusive by the caller's promise.
-        unsafe { std::slice::from_raw_parts_mut(self.start.add(range.start), range.len()) }
-    }
-
-    /// The address of one element.
-    pub(crate) fn at(&self, index: usize) -> *mut T {
-        assert!(index < self.len, "{index} of {}", self.len);
-        // SAFETY: in bounds as asserted.
-        unsafe { self.start.add(index) }
-    }
-
-    /// The rows `rows` of a matrix of width `width`.
-    ///
-    /// # Safety
-    /// As [`Parts::part`].
-    #[expect(clippy::mut_from_ref, reason = "the caller keeps parts disjoint")]
-    pub(crate) unsafe fn rows(&self, rows: &Range<usize>, width: usize) -> &mut [T] {
-        // SAFETY: the caller's promise is passed on.
-        unsafe { self.part(rows.start * width..rows.end * width) }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::Pool;
+    use super::{Cx, Pool, TASK_ELEMENTS_MIN};
+    use crate::Isa;
+    use std::sync::Mutex;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     #[test]
@@ -372,6 +340,23 @@ mod tests {
             });
         });
         assert_eq!(count.load(Ordering::Relaxed), 40);
+    }
+
+    #[test]
+    fn little_work_stays_with_the_caller() {
+        let (pool, caller) = (Pool::new(3), std::thread::current().id());
+        let cx = Cx::new(&pool, Isa::Scalar);
+        let order = Mutex::new(Vec::new());
+        cx.in_order(50, TASK_ELEMENTS_MIN - 1, &|t| {
+            assert_eq!(std::thread::current().id(), caller);
+            order.lock().unwrap().push(t);
+        });
+        assert!(order.into_inner().unwrap().into_iter().eq(0..50));
+        let count = AtomicUsize::new(0);
+        cx.in_order(50, TASK_ELEMENTS_MIN, &|t| {
+            count.fetch_add(t, Ordering::Relaxed);
+        });
+        assert_eq!(count.load(Ordering::Relaxed), 49 * 50 / 2);
     }
 
     #[test]

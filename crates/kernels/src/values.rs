@@ -1,6 +1,10 @@
 //! Losses of rows of numbers against given ones, with their gradients.
 
-use crate::Float;
+use crate::pool::Parts;
+use crate::{Cx, Float};
+
+/// What the loss of a number costs, in element visits: an exponential in f64.
+const COST: usize = 16;
 
 /// How a number y is compared with the given number t.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +17,7 @@ pub enum ValueLoss {
 }
 
 impl ValueLoss {
-    /// The loss, without overflow for any finite y.
+    /// The loss; that of the logistic function does not overflow for any finite y.
     pub fn value(self, y: f64, t: f64) -> f64 {
         match self {
             ValueLoss::Squared => (y - t) * (y - t),
@@ -41,11 +45,10 @@ impl ValueLoss {
 /// For every row of `y [R, C]` the mean over C of the loss against `given [R, C]`, computed in f64:
 /// 0 where `targets [R]` is negative, which is a row that does not count. R = `targets.len()`.
 ///
-/// On one thread: a row costs C exponentials here and whole matrices before.
-///
 /// # Panics
 /// When a length does not fit.
 pub fn value_rows<S: Float>(
+    cx: Cx<'_>,
     loss: ValueLoss,
     y: &[S],
     given: &[S],
@@ -58,16 +61,17 @@ pub fn value_rows<S: Float>(
         "given numbers and losses of {} rows",
         targets.len()
     );
-    for (i, to) in loss_rows.iter_mut().enumerate() {
-        let row = i * width..(i + 1) * width;
-        let pairs = y[row.clone()].iter().zip(&given[row]);
-        let sum: f64 = pairs.map(|(y, t)| loss.value(y.to_f64(), t.to_f64())).sum();
-        *to = if targets[i] < 0 {
-            0.0
-        } else {
-            sum / width as f64
-        };
-    }
+    let losses = Parts::new(loss_rows);
+    cx.ranges(targets.len(), COST * width, &|rows| {
+        // SAFETY: ranges of rows are disjoint.
+        let losses = unsafe { losses.part(rows.clone()) };
+        for ((to, row), &target) in losses.iter_mut().zip(rows.clone()).zip(&targets[rows]) {
+            let (y, given) = (&y[row * width..][..width], &given[row * width..][..width]);
+            let pairs = y.iter().zip(given);
+            let sum: f64 = pairs.map(|(y, t)| loss.value(y.to_f64(), t.to_f64())).sum();
+            *to = if target < 0 { 0.0 } else { sum / width as f64 };
+        }
+    });
 }
 
 /// The derivative of the sum of all rows of [`value_rows`] in y, added to `dy [R, C]` when
@@ -76,6 +80,7 @@ pub fn value_rows<S: Float>(
 /// # Panics
 /// When a length does not fit.
 pub fn value_rows_vjp<S: Float>(
+    cx: Cx<'_>,
     loss: ValueLoss,
     y: &[S],
     given: &[S],
@@ -89,14 +94,26 @@ pub fn value_rows_vjp<S: Float>(
         "given numbers and gradients of {} rows",
         targets.len()
     );
-    for (i, to) in dy.iter_mut().enumerate() {
-        let slope = match targets[i / width] {
-            ..0 => 0.0,
-            _ => loss.slope(y[i].to_f64(), given[i].to_f64()) / width as f64,
-        };
-        let before = if accumulate { to.to_f64() } else { 0.0 };
-        *to = S::from_f64(before + slope);
-    }
+    let dy = Parts::new(dy);
+    cx.ranges(targets.len(), COST * width, &|rows| {
+        // SAFETY: ranges of rows are disjoint.
+        let dy = unsafe { dy.rows(&rows, width) };
+        for ((dy, row), &target) in dy
+            .chunks_exact_mut(width)
+            .zip(rows.clone())
+            .zip(&targets[rows])
+        {
+            let (y, given) = (&y[row * width..][..width], &given[row * width..][..width]);
+            for ((to, y), t) in dy.iter_mut().zip(y).zip(given) {
+                let slope = match target {
+                    ..0 => 0.0,
+                    _ => loss.slope(y.to_f64(), t.to_f64()) / width as f64,
+                };
+                let before = if accumulate { to.to_f64() } else { 0.0 };
+                *to = S::from_f64(before + slope);
+            }
+        }
+    });
 }
 
 /// C of `len` = R·C numbers.

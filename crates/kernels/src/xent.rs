@@ -14,6 +14,10 @@ const CHUNK: usize = 256;
 /// Exponentials computed together.
 const BLOCK: usize = 32;
 
+// Only the last chunk of a row has a rest, and only a rest has lanes of unequal length: both ways
+// to sum then have the same order.
+const _: () = assert!(CHUNK.is_multiple_of(BLOCK) && BLOCK.is_multiple_of(LANES));
+
 /// What is computed of each row.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Xent<S> {
@@ -58,8 +62,8 @@ pub fn counted_rows(targets: &[i32], rows: &mut [i32]) -> usize {
 /// ranks, and other elements are neither read nor written.
 ///
 /// # Panics
-/// When a target is neither [`IGNORED`] nor in 0..V, a length does not fit, or `chosen` does not
-/// ascend or leaves the targets.
+/// When a target is neither [`IGNORED`] nor in 0..V, the logits have another number of rows, a
+/// length does not fit, or `chosen` does not ascend or leaves the targets.
 pub fn xent_rows<S: Float>(
     cx: Cx<'_>,
     xent: Xent<S>,
@@ -106,7 +110,7 @@ pub fn xent_rows<S: Float>(
                 let rank = unsafe { ranks.part(at..at + 1) };
                 rank[0] = rank_row(cx.isa(), z, targets[at]);
             }
-            let next = logits.at((i + 1).min(rows - 1), 0).cast_const();
+            let next = (i + 1 < rows).then(|| logits.at(i + 1, 0).cast_const());
             loss[0] = xent_row(cx.isa(), xent, z, targets[at], next);
         }
     });
@@ -132,7 +136,12 @@ simd! {
 }
 
 simd! {
-    fn xent_row<S: Float>(xent: Xent<S>, z: &mut [S], target: i32, next: *const S) -> f64 {
+    fn xent_row<S: Float>(
+        xent: Xent<S>,
+        z: &mut [S],
+        target: i32,
+        next: Option<*const S>,
+    ) -> f64 {
         if target == IGNORED {
             if xent.grad_scale.is_some() {
                 z.fill(S::ZERO);
@@ -172,16 +181,16 @@ simd! {
 /// z ← e^(z − max); their sum.
 #[inline(always)]
 pub(crate) fn replace_by_exp<S: Float>(z: &mut [S], max: S) -> f64 {
-    let next = z.as_ptr();
-    replace_by_exp_before(z, max, next)
+    replace_by_exp_before(z, max, None)
 }
 
-/// [`replace_by_exp`], while the row at `next` comes from memory: exponentials leave it idle.
+/// [`replace_by_exp`], while the row at `next`, as long as z, comes from memory: exponentials leave
+/// it idle.
 #[inline(always)]
-fn replace_by_exp_before<S: Float>(z: &mut [S], max: S, next: *const S) -> f64 {
+fn replace_by_exp_before<S: Float>(z: &mut [S], max: S, next: Option<*const S>) -> f64 {
     let mut total = [0.0; LANES];
     for (c, z) in z.chunks_mut(CHUNK).enumerate() {
-        fetch_chunk(next.wrapping_add(c * CHUNK));
+        fetch_chunk(next, c * CHUNK, z.len());
         let mut acc = [S::ZERO; LANES];
         let (blocks, rest) = z.as_chunks_mut::<BLOCK>();
         for z in blocks {
@@ -199,10 +208,10 @@ fn replace_by_exp_before<S: Float>(z: &mut [S], max: S, next: *const S) -> f64 {
 
 /// Σ e^(z − max), with the bits of [`replace_by_exp`].
 #[inline(always)]
-fn sum_exp<S: Float>(z: &[S], max: S, next: *const S) -> f64 {
+fn sum_exp<S: Float>(z: &[S], max: S, next: Option<*const S>) -> f64 {
     let mut total = [0.0; LANES];
     for (c, z) in z.chunks(CHUNK).enumerate() {
-        fetch_chunk(next.wrapping_add(c * CHUNK));
+        fetch_chunk(next, c * CHUNK, z.len());
         let mut acc = [S::ZERO; LANES];
         let (blocks, rest) = z.as_chunks::<BLOCK>();
         for z in blocks {
@@ -218,11 +227,12 @@ fn sum_exp<S: Float>(z: &[S], max: S, next: *const S) -> f64 {
     lanes::tree(total)
 }
 
-/// Asks for the lines of a chunk.
+/// Asks for the lines of `len` elements of a row, from `start` on.
 #[inline(always)]
-fn fetch_chunk<S: Float>(at: *const S) {
-    for line in (0..CHUNK).step_by(64 / size_of::<S>()) {
-        prefetch(at.wrapping_add(line));
+fn fetch_chunk<S: Float>(row: Option<*const S>, start: usize, len: usize) {
+    let Some(row) = row else { return };
+    for at in (start..start + len).step_by(64 / size_of::<S>()) {
+        prefetch(row.wrapping_add(at));
     }
 }
 

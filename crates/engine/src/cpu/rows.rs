@@ -146,9 +146,11 @@ pub(super) fn xent_rows(
         let xent = kernels::Xent::<S> { label_smoothing, z_loss, grad_scale };
         let rank = rank.map(|r| lend.write(whole(r)));
         let chosen = chosen.map(|c| lend.read(whole(c)));
-        // What is between two rows is part of the buffer, behind the last one too.
-        let padded = Buf { cols: logits.row_stride, ..logits };
-        let [z] = split_cols(lend.write(whole(padded)), padded.cols, [logits.cols]);
+        // What is between two rows is part of the buffer, behind the last one too; a single row
+        // may have nothing behind it.
+        let row_stride = if logits.rows <= 1 { logits.cols } else { logits.row_stride };
+        let padded = Buf { cols: row_stride, row_stride, ..logits };
+        let [z] = split_cols(lend.write(whole(padded)), row_stride, [logits.cols]);
         let targets = lend.read(whole(targets));
         kernels::xent_rows(cx, xent, z, targets, chosen, lend.write(whole(loss)), rank);
     });
@@ -156,21 +158,21 @@ pub(super) fn xent_rows(
 
 impl ValueKernels for Cpu {
     fn value_rows(&mut self, kind: ValueLoss, y: Buf, given: Buf, targets: Buf, loss: Buf) {
-        let (_, lend) = self.open();
+        let (cx, lend) = self.open();
         with_float!(y.dtype, S => {
             let [y, given] = [y, given].map(|b| lend.read::<S>(whole(b)));
             let targets = lend.read(whole(targets));
-            kernels::value_rows(kind, y, given, targets, lend.write(whole(loss)));
+            kernels::value_rows(cx, kind, y, given, targets, lend.write(whole(loss)));
         });
     }
 
     fn value_rows_vjp(&mut self, kind: ValueLoss, y: Buf, given: Buf, targets: Buf, dy: Target) {
-        let (_, lend) = self.open();
+        let (cx, lend) = self.open();
         let Target { buf, accumulate } = dy;
         with_float!(y.dtype, S => {
             let [y, given] = [y, given].map(|b| lend.read::<S>(whole(b)));
             let (targets, dy) = (lend.read(whole(targets)), lend.write(whole(buf)));
-            kernels::value_rows_vjp(kind, y, given, targets, dy, accumulate);
+            kernels::value_rows_vjp(cx, kind, y, given, targets, dy, accumulate);
         });
     }
 }

@@ -5,7 +5,7 @@
 
 use super::forward::Block;
 use super::softmax::divide;
-use super::{TK, fetch_early};
+use super::{TK, TQ, fetch_early};
 use crate::gemm::{Block as Turned, turn_block};
 use crate::isa::simd;
 use crate::lanes;
@@ -23,6 +23,10 @@ const SIDE_BY_SIDE: usize = 8;
 const COLS: usize = 64;
 /// Exponentials computed together.
 const EXPS: usize = 16;
+
+// What is left of a tile or of a register would not be computed, or not have its workspace.
+const _: () = assert!(TK.is_multiple_of(EXPS) && KEYS.is_multiple_of(SIDE_BY_SIDE));
+const _: () = assert!(COLS.is_multiple_of(EXPS) && KEYS + FEW <= 2 * (TQ + TK));
 
 /// One query and its running softmax.
 struct Query<'a, S> {
@@ -53,6 +57,7 @@ impl<S: Float> Block<'_, S> {
         out: &Parts<'_, S>,
         work: &mut [S],
     ) {
+        debug_assert!(!self.sight.has_holes(), "few queries under a mask");
         let d = self.head_dim;
         let (turned, work) = work.split_at_mut(KEYS * d);
         let sums = &mut work[..FEW * d];

@@ -193,7 +193,7 @@ impl<S: Float> Block<'_, S> {
             sums.fill(S::ZERO);
         }
         divide(self.isa, &lanes.sum[..lanes.n], sums, d);
-        let normalisers = normalisers(self.isa, &lanes);
+        let lse = lse.map(|to| (to, normalisers(self.isa, &lanes)));
         for (h, head) in heads.enumerate() {
             for (r, i) in rows.clone().enumerate() {
                 let lane = h * rows.len() + r;
@@ -201,7 +201,7 @@ impl<S: Float> Block<'_, S> {
                 // SAFETY: the caller's promise.
                 let to = unsafe { out.part(row * d..(row + 1) * d) };
                 to.copy_from_slice(&sums[lane * d..][..d]);
-                if let Some(lse) = lse {
+                if let Some((lse, normalisers)) = &lse {
                     // SAFETY: the caller's promise.
                     let to = unsafe { lse.part(row..row + 1) };
                     to[0] = normalisers[lane];

@@ -3,10 +3,12 @@
 //!
 //! Scores are held transposed, keys by queries, so that the softmax of a query runs down a lane and
 //! no sum crosses lanes. Of a tile that some queries do not see, only what a strip of lanes sees is
-//! computed. What a query row computes depends on its own keys alone: keys come in
-//! tiles of [`TK`] counted from the sequence's first visible key, scores and weighted sums are
-//! fused chains in the order of columns and keys, and a masked key has weight 0. So rows keep their
-//! bits alone or in a batch, packed, padded or decoded from a cache.
+//! computed. Decoding has too few queries for that and works otherwise (see `few`).
+//!
+//! What a query row computes depends on its own keys alone: keys come in tiles of [`TK`] counted
+//! from the sequence's first visible key, scores and weighted sums are fused chains in the order of
+//! columns and keys, and a masked key has weight 0. So rows keep their bits alone or in a batch,
+//! packed, padded or decoded from a cache.
 
 mod backward;
 mod cached;

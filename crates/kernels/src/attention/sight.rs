@@ -83,6 +83,11 @@ impl<'a> Sight<'a> {
         stop.min(i + size)
     }
 
+    /// Whether the mask hides keys between others that it shows.
+    pub(crate) fn has_holes(&self) -> bool {
+        self.mask.is_some()
+    }
+
     /// Whether the mask hides key `j`, inside [`Sight::range`].
     pub(crate) fn is_hole(&self, j: usize) -> bool {
         self.mask.is_some_and(|mask| mask[j] == 0)
@@ -110,12 +115,13 @@ mod tests {
     fn masks_cut_both_ends_and_leave_holes() {
         let sight = Sight::new(false, None, 6, Some(&[0, 1, 0, 1, 1, 0]));
         assert_eq!((sight.keys.0, sight.range(0)), (1, 1..5));
-        assert!(sight.is_hole(2) && !sight.is_hole(3));
+        assert!(sight.has_holes() && sight.is_hole(2) && !sight.is_hole(3));
         let nobody = Sight::new(true, None, 3, Some(&[0, 0, 0]));
         assert!((0..3).all(|i| nobody.range(i).is_empty()));
         let padded = Sight::new(true, None, 4, Some(&[0, 0, 1, 1]));
         assert!(padded.range(1).is_empty());
         assert_eq!(padded.range(3), 2..4);
+        assert!(!padded.has_holes());
     }
 
     #[test]

@@ -113,10 +113,10 @@ simd! {
 }
 
 simd! {
-    /// Log-normalisers of the lanes.
+    /// Log-normalisers of the lanes that are used.
     pub(super) fn normalisers<S: Float>(lanes: &Lanes<S>) -> [S; TQ] {
         let mut lse = lanes.max;
-        for (lse, &total) in lse.iter_mut().zip(&lanes.sum) {
+        for (lse, &total) in lse[..lanes.n].iter_mut().zip(&lanes.sum) {
             *lse += total.ln();
         }
         lse

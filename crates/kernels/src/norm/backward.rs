@@ -1,25 +1,31 @@
 //! Derivatives of the normalisations: one pass over the rows for dx and for the parameters.
 
+use super::columns::add_by_columns;
 use super::{NormGrads, NormSaved, assert_rows};
 use crate::isa::simd;
 use crate::lanes::{self, LANES};
 use crate::pool::Parts;
-use crate::turns::Turns;
+use crate::turns::{Turns, with_turns};
 use crate::{Cx, Float, Isa};
 use std::ops::Range;
 
 /// Rows of a task, summed before they are added to the gradients: keeps f32 sums short.
-const ROWS: usize = 128;
-/// Columns whose sums a task holds. Wider rows are read once more for each such part.
+pub(super) const ROWS: usize = 128;
+/// Columns whose sums a task holds. Rows wider than that are read twice.
 const COLS: usize = 2048;
 /// Parts of so many columns wait for each other's turn only among themselves.
 const QUEUES: usize = 8;
 /// Columns that are kept in registers.
 const BLOCK: usize = 16;
+/// Element visits below which one thread is as fast as several that go over the rows twice.
+const APART_MIN: usize = 64 * 1024;
+
+/// The gradients of gain and bias, and whether they are wanted.
+pub(super) type Params<'a, 'p, S> = [(&'a Parts<'p, S>, bool); 2];
 
 /// What the derivative of a row needs to know of the whole row.
 #[derive(Clone, Copy)]
-struct Row<S> {
+pub(super) struct Row<S> {
     mean: S,
     rstd: S,
     /// mean(h), and 0 without a mean.
@@ -30,7 +36,7 @@ struct Row<S> {
 
 impl<S: Float> Row<S> {
     #[inline(always)]
-    fn new(saved: NormSaved<'_, S>, i: usize) -> Self {
+    pub(super) fn new(saved: NormSaved<'_, S>, i: usize) -> Self {
         Row {
             mean: saved.mean.map_or(S::ZERO, |mean| mean[i]),
             rstd: saved.rstd[i],
@@ -103,7 +109,9 @@ pub(super) fn norm_vjp<S: Float>(
         );
     }
     let (dx, dgain, dbias) = (Parts::new(dx), Parts::new(dgain), Parts::new(dbias));
-    if !has_gain && !has_bias {
+    let params = [(&dgain, has_gain), (&dbias, has_bias)];
+    let has_params = has_gain || has_bias;
+    if !has_params || are_better_apart(n, d, cx.pool().threads()) {
         if has_dx {
             cx.ranges(n, 2 * d, &|rows| {
                 // SAFETY: ranges of rows are disjoint.
@@ -111,10 +119,13 @@ pub(super) fn norm_vjp<S: Float>(
                 dx_rows(cx.isa(), dy, saved, grads.accumulate_dx, rows, dx);
             });
         }
+        if has_params {
+            add_by_columns(cx, dy, saved, params);
+        }
         return;
     }
     let turns = std::array::from_fn(|_| Turns::new());
-    cx.pool().run(n.div_ceil(ROWS), &|t, _| {
+    cx.in_order(n.div_ceil(ROWS), 2 * n * d, &|t| {
         let rows = t * ROWS..n.min((t + 1) * ROWS);
         let dx = has_dx.then(|| {
             // SAFETY: blocks of rows are disjoint.
@@ -128,9 +139,18 @@ pub(super) fn norm_vjp<S: Float>(
             accumulate: grads.accumulate_dx,
             known: [Row::new(saved, t * ROWS); ROWS],
         };
-        let params = [(&dgain, has_gain), (&dbias, has_bias)];
-        add_in_turn(cx.isa(), &mut task, params, &turns, t);
+        with_turns(&turns, || {
+            add_in_turn(cx.isa(), &mut task, params, &turns, t)
+        });
     });
+}
+
+/// Whether dx by rows and then the parameters by columns are sooner done than both by blocks of
+/// rows, which can be too few for the threads.
+fn are_better_apart(n: usize, d: usize, threads: usize) -> bool {
+    // Apart they read everything once more, and take about half as long again on one thread; a
+    // block takes at least as long as its rows.
+    2 * n * d >= APART_MIN && 3 * n < 2 * threads * n.min(ROWS)
 }
 
 /// Computes task `t` and adds its sums to the gradients of gain and bias, where there are any. The
@@ -138,7 +158,7 @@ pub(super) fn norm_vjp<S: Float>(
 fn add_in_turn<S: Float>(
     isa: Isa,
     task: &mut Task<'_, S>,
-    params: [(&Parts<'_, S>, bool); 2],
+    params: Params<'_, '_, S>,
     turns: &[Turns; QUEUES],
     t: usize,
 ) {
@@ -154,12 +174,25 @@ fn add_in_turn<S: Float>(
         };
         task_columns(isa, task, cols.clone(), &mut sums);
         turns[queue].take(turn, || {
-            for ((to, has), from) in params.into_iter().zip([&sums.gain, &sums.bias]) {
-                // SAFETY: turns do not overlap in time.
-                let to = unsafe { to.part(if has { cols.clone() } else { 0..0 }) };
-                to.iter_mut().zip(from).for_each(|(to, &x)| *to += x);
-            }
+            // SAFETY: these columns belong to one queue, whose turns do not overlap in time.
+            unsafe { add_sums(params, &cols, [&sums.gain, &sums.bias]) }
         });
+    }
+}
+
+/// Adds sums of some columns to the gradients that are wanted.
+///
+/// # Safety
+/// Nobody else touches these columns of the gradients.
+pub(super) unsafe fn add_sums<S: Float>(
+    params: Params<'_, '_, S>,
+    cols: &Range<usize>,
+    sums: [&[S]; 2],
+) {
+    for ((to, _), from) in params.into_iter().zip(sums).filter(|((_, has), _)| *has) {
+        // SAFETY: the caller's promise.
+        let to = unsafe { to.part(cols.clone()) };
+        to.iter_mut().zip(from).for_each(|(to, &x)| *to += x);
     }
 }
 
@@ -250,7 +283,13 @@ simd! {
 
 /// Adds a row to the sums of the parameters.
 #[inline(always)]
-fn parameters<S: Float>(row: Row<S>, x: &[S], dy: &[S], dgain: &mut [S], dbias: &mut [S]) {
+pub(super) fn parameters<S: Float>(
+    row: Row<S>,
+    x: &[S],
+    dy: &[S],
+    dgain: &mut [S],
+    dbias: &mut [S],
+) {
     for (((&x, &dy), dgain), dbias) in x.iter().zip(dy).zip(dgain).zip(dbias) {
         *dgain = dy.mul_add(row.normal(x), *dgain);
         *dbias += dy;

@@ -1,6 +1,8 @@
 //! Normalisations: values, derivatives, bits.
 
-use crate::common::{assert_close, assert_gradient, noise, once, same_everywhere, wide};
+use crate::common::{
+    assert_close, assert_gradient, assert_same_bits, noise, once, same_everywhere, wide,
+};
 use tenon_kernels::{
     Cx, Float, NormGrads, NormSaved, layer_norm, layer_norm_vjp, rms_norm, rms_norm_vjp,
 };
@@ -98,6 +100,76 @@ fn f32_is_close_to_f64_and_has_the_same_bits_everywhere() {
                 assert_close(&got, &want, 1e-4, &format!("vjp {n}×{d}, mean {with_mean}"));
             }
         }
+    }
+}
+
+/// More parts of columns than there are queues for them. Two threads already share the columns of
+/// 130 rows, and blocks of 250.
+#[test]
+fn wide_rows_have_the_same_bits_everywhere() {
+    for (n, d) in [(130, 16_390), (250, 16_390)] {
+        let (x, gain, dy) = (
+            noise::<f32>(n * d, 1),
+            noise::<f32>(d, 2),
+            noise::<f32>(n * d, 4),
+        );
+        let [_, mean, rstd] = once(|cx| layer(cx, &x, &gain, None));
+        let saved = NormSaved {
+            x: &x,
+            gain: &gain,
+            mean: Some(&mean),
+            rstd: &rstd,
+        };
+        same_everywhere(|cx| {
+            let mut dx = vec![f32::NAN; n * d];
+            let (mut dgain, mut dbias) = (vec![0.0; d], vec![0.0; d]);
+            let grads = NormGrads {
+                dx: Some(&mut dx),
+                accumulate_dx: false,
+                dgain: Some(&mut dgain),
+                dbias: Some(&mut dbias),
+            };
+            layer_norm_vjp(cx, &dy, saved, grads);
+            [dx, dgain, dbias].concat()
+        });
+    }
+}
+
+/// Without dx the parameters get the same bits, and dx is added to what is there.
+#[test]
+fn rows_of_several_parts_accumulate_and_leave_dx_out() {
+    let (n, d) = (259, 2065);
+    let (x, gain, dy) = (
+        noise::<f32>(n * d, 1),
+        noise::<f32>(d, 2),
+        noise::<f32>(n * d, 4),
+    );
+    let [_, mean, rstd] = once(|cx| layer(cx, &x, &gain, None));
+    let saved = NormSaved {
+        x: &x,
+        gain: &gain,
+        mean: Some(&mean),
+        rstd: &rstd,
+    };
+    let [dx, dgain, dbias] = once(|cx| vjp(cx, true, &dy, &x, &gain));
+    let before = noise::<f32>(n * d, 5);
+    for with_dx in [true, false] {
+        let got = same_everywhere(|cx| {
+            let mut sum = before.clone();
+            let (mut dgain, mut dbias) = (vec![0.0; d], vec![0.0; d]);
+            let grads = NormGrads {
+                dx: with_dx.then_some(&mut sum[..]),
+                accumulate_dx: true,
+                dgain: Some(&mut dgain),
+                dbias: Some(&mut dbias),
+            };
+            layer_norm_vjp(cx, &dy, saved, grads);
+            [sum, dgain, dbias].concat()
+        });
+        let new = dx.iter().map(|&dx| if with_dx { dx } else { 0.0 });
+        let sum: Vec<f32> = before.iter().zip(new).map(|(x, dx)| x + dx).collect();
+        let want = [&sum, &dgain, &dbias].map(|x| &x[..]).concat();
+        assert_same_bits(&got, &want, "accumulated");
     }
 }
 

@@ -1,11 +1,11 @@
 //! Losses of numbers against given ones.
 
-use crate::common::{assert_gradient, noise};
+use crate::common::{assert_gradient, noise, once, same_everywhere};
 use tenon_kernels::{IGNORED, ValueLoss, value_rows, value_rows_vjp};
 
 fn losses(kind: ValueLoss, y: &[f64], given: &[f64], targets: &[i32]) -> Vec<f64> {
     let mut rows = vec![f64::NAN; targets.len()];
-    value_rows(kind, y, given, targets, &mut rows);
+    once(|cx| value_rows(cx, kind, y, given, targets, &mut rows));
     rows
 }
 
@@ -36,17 +36,44 @@ fn gradients_are_those_of_differences() {
         let (y, given): (Vec<f64>, Vec<f64>) = (noise(12, 3), noise(12, 4));
         let targets = [0, IGNORED, 0, 0];
         let mut dy = vec![f64::NAN; 12];
-        value_rows_vjp(kind, &y, &given, &targets, &mut dy, false);
+        once(|cx| value_rows_vjp(cx, kind, &y, &given, &targets, &mut dy, false));
         assert_gradient(|y| losses(kind, y, &given, &targets), &y, &[1.0; 4], &dy);
         assert_eq!(dy[3..6], [0.0; 3]);
         let mut twice = dy.clone();
-        value_rows_vjp(kind, &y, &given, &targets, &mut twice, true);
+        once(|cx| value_rows_vjp(cx, kind, &y, &given, &targets, &mut twice, true));
         assert!(
             twice
                 .iter()
                 .zip(&dy)
                 .all(|(twice, once)| *twice == 2.0 * once)
         );
+    }
+}
+
+/// Enough rows for several threads; every seventh does not count.
+#[test]
+fn losses_and_gradients_have_the_same_bits_everywhere() {
+    let (n, width) = (333, 37);
+    let (y, given): (Vec<f32>, Vec<f32>) = (noise(n * width, 3), noise(n * width, 4));
+    let targets: Vec<i32> = (0..n as i32)
+        .map(|i| if i % 7 == 0 { IGNORED } else { i })
+        .collect();
+    for kind in [ValueLoss::Squared, ValueLoss::Logistic] {
+        let losses = same_everywhere(|cx| {
+            let mut losses = vec![f64::NAN; n];
+            value_rows(cx, kind, &y, &given, &targets, &mut losses);
+            losses
+        });
+        assert!((0..n).all(|i| (losses[i] == 0.0) == (i % 7 == 0)));
+        for accumulate in [false, true] {
+            let dy = same_everywhere(|cx| {
+                let mut dy = y.clone();
+                value_rows_vjp(cx, kind, &y, &given, &targets, &mut dy, accumulate);
+                dy
+            });
+            let ignored = if accumulate { &y[..width] } else { &[0.0; 37] };
+            assert_eq!(&dy[..width], ignored);
+        }
     }
 }
 

@@ -259,11 +259,11 @@ fn balances<S: Float>(cx: Cx<'_>, i: &Inputs<S>, bits: &mut Bits) {
     }
 }
 
-fn values<S: Float>(_: Cx<'_>, i: &Inputs<S>, bits: &mut Bits) {
+fn values<S: Float>(cx: Cx<'_>, i: &Inputs<S>, bits: &mut Bits) {
     for kind in [ValueLoss::Squared, ValueLoss::Logistic] {
         let (mut losses, mut dy) = ([f64::NAN; ROWS], i.y.clone());
-        value_rows(kind, &i.x, &i.z, &[1, IGNORED, 0], &mut losses);
-        value_rows_vjp(kind, &i.x, &i.z, &[1, IGNORED, 0], &mut dy, true);
+        value_rows(cx, kind, &i.x, &i.z, &[1, IGNORED, 0], &mut losses);
+        value_rows_vjp(cx, kind, &i.x, &i.z, &[1, IGNORED, 0], &mut dy, true);
         bits.add(&losses);
         bits.add(&dy);
     }

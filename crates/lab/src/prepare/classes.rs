@@ -72,20 +72,44 @@ impl Classes {
         Ok(Classes { told, names })
     }
 
-    /// The columns that hold what this head tells: those that are named, of numbers the names of
+    /// The columns that hold what this head tells: those that are given, of numbers the names of
     /// the outputs, or `label`.
-    pub(crate) fn columns(&self, given: Option<&[String]>) -> Vec<String> {
+    ///
+    /// # Errors
+    /// As [`Classes::check_order`].
+    pub(crate) fn columns(&self, given: Option<&[String]>) -> Result<Vec<String>> {
         let numbered =
             |(i, name): (usize, &String)| *name == i.to_string() || *name == format!("LABEL_{i}");
         match given {
-            Some(given) => given.to_vec(),
+            Some(given) => self.check_order(given).map(|()| given.to_vec()),
             None if self.told == Told::Sequence(Problem::Regression)
                 && !self.names.iter().enumerate().all(numbered) =>
             {
-                self.names.clone()
+                Ok(self.names.clone())
             }
-            None => vec![LABEL_COLUMN.to_owned()],
+            None => Ok(vec![LABEL_COLUMN.to_owned()]),
         }
+    }
+
+    /// Columns of numbers belong to the outputs in their order: a column with the name of another
+    /// output would silently swap the targets.
+    ///
+    /// # Errors
+    /// `Usage`, with the order of the model.
+    fn check_order(&self, columns: &[String]) -> Result<()> {
+        let is_of_another = |(i, column): (usize, &String)| {
+            let of = self.names.iter().position(|name| name == column);
+            of.is_some_and(|of| of != i)
+        };
+        let is_one_each =
+            self.told == Told::Sequence(Problem::Regression) && columns.len() == self.names.len();
+        if !is_one_each || !columns.iter().enumerate().any(is_of_another) {
+            return Ok(());
+        }
+        let (columns, names) = (columns.join("`, `"), self.names.join("`, `"));
+        let message = format!("columns `{columns}` for a model that tells `{names}`");
+        let error = Error::usage(message).at("data.label_column");
+        Err(error.hint("name the columns in the order of the model"))
     }
 
     /// The targets of rows with these answers. `tokens` are the rows' own.
@@ -164,7 +188,7 @@ impl Classified {
         };
         let given = config.data.label_columns.as_deref();
         let columns = match (&own, given) {
-            (Some(own), given) => own.columns(given),
+            (Some(own), given) => own.columns(given)?,
             (None, Some(given)) => given.to_vec(),
             (None, None) => vec![LABEL_COLUMN.to_owned()],
         };
@@ -175,6 +199,7 @@ impl Classified {
             (None, Some(wanted)) => Classes::asked(wanted, [&answers[0], &answers[1]])?,
             (None, None) => unreachable!("there is something to tell"),
         };
+        classes.check_order(&columns)?;
         check_losses(config, told)?;
         Ok(Some(Classified { classes, answers }))
     }

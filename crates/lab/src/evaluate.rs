@@ -174,7 +174,7 @@ fn on_other_data(
     let objective = match &classes {
         Some(classes) => {
             let given = wanted.label_columns.as_deref().or(of_run);
-            let columns = classes.columns(given)?;
+            let columns = classes.columns(given, &rows)?;
             let answers = Answers::read(&rows, classes.told, &columns)?;
             classes.objective(&rows, &answers, &tokens, tokenizer.as_ref())?
         }

@@ -6,7 +6,7 @@ mod targets;
 use serde_json::{Map, Value, json};
 use tenon_base::{Error, Result};
 use tenon_data::batch::Objective;
-use tenon_data::source::Rows;
+use tenon_data::source::{self, Rows};
 use tenon_data::split::TrainValidation;
 use tenon_data::{Tokenizer, Tokens};
 use tenon_models::folder::Folder;
@@ -72,18 +72,20 @@ impl Classes {
         Ok(Classes { told, names })
     }
 
-    /// The columns that hold what this head tells: those that are given, of numbers the names of
-    /// the outputs, or `label`.
+    /// The columns of these rows that hold what this head tells: those that are given, of numbers
+    /// the names of the outputs, or `label` where none of these is a column.
     ///
     /// # Errors
     /// As [`Classes::check_order`].
-    pub(crate) fn columns(&self, given: Option<&[String]>) -> Result<Vec<String>> {
+    pub(crate) fn columns(&self, given: Option<&[String]>, rows: &Rows) -> Result<Vec<String>> {
         let numbered =
             |(i, name): (usize, &String)| *name == i.to_string() || *name == format!("LABEL_{i}");
+        let is_column = |name: &str| source::cells(rows, &[name]).is_ok();
         match given {
             Some(given) => self.check_order(given).map(|()| given.to_vec()),
             None if self.told == Told::Sequence(Problem::Regression)
-                && !self.names.iter().enumerate().all(numbered) =>
+                && !self.names.iter().enumerate().all(numbered)
+                && (self.names.iter().any(|name| is_column(name)) || !is_column(LABEL_COLUMN)) =>
             {
                 Ok(self.names.clone())
             }
@@ -164,6 +166,8 @@ impl HeadConfig {
 /// What a run with such a head learns.
 pub(super) struct Classified {
     pub(super) classes: Classes,
+    /// The columns that say it.
+    columns: Vec<String>,
     /// Of training and validation.
     answers: [Answers; 2],
 }
@@ -188,7 +192,7 @@ impl Classified {
         };
         let given = config.data.label_columns.as_deref();
         let columns = match (&own, given) {
-            (Some(own), given) => own.columns(given)?,
+            (Some(own), given) => own.columns(given, &rows.train)?,
             (None, Some(given)) => given.to_vec(),
             (None, None) => vec![LABEL_COLUMN.to_owned()],
         };
@@ -201,7 +205,11 @@ impl Classified {
         };
         classes.check_order(&columns)?;
         check_losses(config, told)?;
-        Ok(Some(Classified { classes, answers }))
+        Ok(Some(Classified {
+            classes,
+            columns,
+            answers,
+        }))
     }
 
     /// The targets of training and validation.
@@ -265,16 +273,17 @@ fn check_losses(config: &Config, told: Told) -> Result<()> {
 }
 
 /// The model with the head that it needs, and what to say of a new one: `base` is changed where it
-/// has another.
+/// has another, and the configuration says which columns are learned.
 pub(super) fn settle(
     classified: Option<&Classified>,
     spec: Spec,
     base: &mut Option<Folder>,
-    config: &Config,
+    config: &mut Config,
 ) -> Result<(Spec, Option<String>)> {
     let Some(classified) = classified else {
         return Ok((spec, None));
     };
+    config.data.label_columns = Some(classified.columns.clone());
     let spec = classified.classes.head_of(spec)?;
     let Some(base) = base.as_mut().filter(|base| base.config.spec != spec) else {
         return Ok((spec, None));

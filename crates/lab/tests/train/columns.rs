@@ -1,5 +1,8 @@
 //! Columns of numbers and the outputs of a head that tells them.
 
+use std::fmt::Write;
+use std::fs;
+
 use serde_json::Value;
 
 use crate::place::Place;
@@ -17,6 +20,15 @@ fn config(model: &str, data: &str) -> String {
 fn two_columns() -> String {
     let row = |text: String, i: usize| text + &format!("A{},{i},{}\n", &"GLKV"[i % 4..], 10 * i);
     (0..16).fold("text,charge,weight\n".to_owned(), row)
+}
+
+fn lists() -> String {
+    let mut text = String::new();
+    for i in 0..16 {
+        let record = serde_json::json!({"text": "AGLKV"[i % 4..], "label": [0.1, i]});
+        writeln!(text, "{record}").unwrap();
+    }
+    text
 }
 
 fn json(text: &str) -> Value {
@@ -59,4 +71,37 @@ fn columns_in_another_order_than_the_names_are_refused() {
     place.succeed(&["train", "renamed.yaml"]);
     let facts = json(&place.succeed(&["eval", "runs/renamed", "--json"]));
     assert_eq!(names(&facts), ["a", "b"]);
+}
+
+/// A run knows which columns it learned, whatever its outputs are named.
+#[test]
+fn numbers_of_a_list_are_judged_again() {
+    let place = Place::new();
+    place.write("lists.jsonl", lists());
+    for (run, labels, outputs) in [
+        ("numbered", "", ["label_0", "label_1"]),
+        ("named", ", labels: [a, b]", ["a", "b"]),
+    ] {
+        let file = format!("{run}.yaml");
+        place.write(&file, config(labels, "path: lists.jsonl"));
+        place.succeed(&["train", &file]);
+        let resolved = place.path(&format!("runs/{run}/config.resolved.yaml"));
+        let resolved = fs::read_to_string(resolved).unwrap();
+        assert!(resolved.contains("label_column: label\n"), "{resolved}");
+        let (run, folder) = (format!("runs/{run}"), format!("bare/{run}"));
+        fs::create_dir_all(place.path(&folder)).unwrap();
+        for file in fs::read_dir(place.path(&run).join("model")).unwrap() {
+            let file = file.unwrap();
+            let copy = place.path(&folder).join(file.file_name());
+            fs::copy(file.path(), copy).unwrap();
+        }
+        let data = ["--data", "lists.jsonl"];
+        for line in [
+            vec!["eval", &run, "--json"],
+            [&["eval", &run, "--json"], &data[..]].concat(),
+            [&["eval", &folder, "--json"], &data[..]].concat(),
+        ] {
+            assert_eq!(names(&json(&place.succeed(&line))), outputs, "{line:?}");
+        }
+    }
 }

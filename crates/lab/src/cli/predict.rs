@@ -28,7 +28,8 @@ use crate::{subject, table};
     classes     sequence, label, and a column of probabilities for each class\n  \
     of tokens   sequence, position (from 1), token, label, and the probabilities\n  \
     labels      sequence, labels (those above 0.5, between `;`), and the probabilities\n  \
-    numbers     sequence, and a column for each number\n\n\
+    numbers     sequence, and a column for each number\n\
+    A class or number with the name of another column stands under `values.NAME`.\n\n\
     Examples:\n  \
     tenon predict model/ --inputs in.safetensors --out out.safetensors --grads --dtype f64\n  \
     tenon predict esm2/ --task embed --data proteins.fasta --out embeddings.safetensors\n  \

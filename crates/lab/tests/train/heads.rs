@@ -246,8 +246,12 @@ fn several_labels_are_learned_judged_and_told() {
     let line = "predict runs/labels --task head --data data.csv --out out.tsv --json";
     let told = json(&place.succeed(&line.split(' ').collect::<Vec<_>>()));
     for row in told["rows"].as_array().unwrap() {
-        let mut labels = row["labels"].as_str().unwrap().split(';');
-        let is_told = number(&row["values"], "bent") > 0.5;
-        assert_eq!(labels.any(|label| label == "bent"), is_told, "{row}");
+        let labels = row["labels"].as_array().unwrap();
+        for name in ["aromatic", "bent"] {
+            let is_told = number(&row["values"], name) > 0.5;
+            assert_eq!(labels.contains(&name.into()), is_told, "{row}");
+        }
     }
+    let table = fs::read_to_string(place.path("out.tsv")).unwrap();
+    assert!(table.contains("\taromatic;bent\t"), "{table}");
 }

@@ -134,7 +134,7 @@ fn told(
             let told = names.iter().zip(outputs).filter(|(_, logit)| **logit > 0.0);
             let told: Vec<&str> = told.map(|(name, _)| name.as_str()).collect();
             let values = outputs.iter().map(|&logit| sigmoid(logit)).collect();
-            (Some(("labels", json!(told.join(SEPARATOR)))), values)
+            (Some(("labels", json!(told))), values)
         }
     }
 }
@@ -162,19 +162,56 @@ fn table(rows: &[Row], names: &[String]) -> String {
             .map(|cell| cell.replace(['\t', '\n', '\r'], " "));
         cells.collect::<Vec<_>>().join("\t") + "\n"
     };
-    let text = |value: &Value| match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
     let mut table = String::new();
     if let Some(first) = rows.first() {
-        let about = first.about.iter().map(|(name, _)| (*name).to_owned());
-        table += &line(about.chain(names.iter().cloned()).collect());
+        let about: Vec<&str> = first.about.iter().map(|(name, _)| *name).collect();
+        let values = value_columns(&about, names);
+        let about = about.into_iter().map(str::to_owned);
+        table += &line(about.chain(values).collect());
     }
     for row in rows {
-        let about = row.about.iter().map(|(_, value)| text(value));
+        let about = row.about.iter().map(|(_, value)| cell(value));
         let values = row.values.iter().map(f64::to_string);
         table += &line(about.chain(values).collect());
     }
     table
+}
+
+/// A cell of the table: labels stand in one.
+fn cell(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(labels) => labels.iter().map(cell).collect::<Vec<_>>().join(SEPARATOR),
+        other => other.to_string(),
+    }
+}
+
+/// The columns of the values: an output whose name is that of another column is `values.NAME`.
+fn value_columns(about: &[&str], names: &[String]) -> Vec<String> {
+    let column = |name: &String| {
+        let mut column = name.clone();
+        while about.contains(&column.as_str()) || (column != *name && names.contains(&column)) {
+            column.insert_str(0, "values.");
+        }
+        column
+    };
+    names.iter().map(column).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::value_columns;
+
+    #[test]
+    fn no_two_columns_have_one_name() {
+        let names = ["label", "bent", "values.label", "sequence"].map(str::to_owned);
+        let columns = value_columns(&["sequence", "label"], &names);
+        let expected = [
+            "values.values.label",
+            "bent",
+            "values.label",
+            "values.sequence",
+        ];
+        assert_eq!(columns, expected);
+    }
 }

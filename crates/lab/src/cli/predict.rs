@@ -21,7 +21,8 @@ use crate::{subject, table};
     Outputs are `logits`, `hidden_states.N`, `loss` when labels are given, and with `--grads`\n\
     `grad.NAME` for each parameter by its name in the model's file.\n\
     A model of the class of a sequence takes `labels [B]`, or `[n]`, and gives `logits [B,C]`.\n\n\
-    Other tasks read sequences from `--data` (FASTA, or any text that training reads):\n\
+    Other tasks read sequences from `--data` (FASTA, or any text that training reads). One without\n\
+    a name is called by its line or row in the file:\n\
     `embed` writes `embeddings [n,D]`, `mutations` a table of how likely residues or the\n\
     `--mutations` are where the model cannot see them, `head` a table of what the model's head\n\
     tells, a row a sequence or token:\n  \
@@ -50,6 +51,9 @@ pub struct PredictArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "inputs")]
     #[arg(required_if_eq_any([("task", "embed"), ("task", "mutations"), ("task", "head")]))]
     pub data: Option<PathBuf>,
+    /// Column of its records that holds the text [default: the run's, else `text` or the only one]
+    #[arg(long, value_name = "NAME", conflicts_with = "inputs")]
+    pub text_column: Option<String>,
     /// File to write
     #[arg(long, value_name = "OUT")]
     pub out: PathBuf,

@@ -65,9 +65,7 @@ impl Classes {
             Told::Sequence(Problem::SingleLabel) | Told::Token => 2,
         };
         if names.len() < at_least {
-            let n = names.len();
-            let message = format!("{n} class in all labels, there is nothing to tell");
-            return Err(Error::data(message).at("data.label_column"));
+            return Err(too_few(wanted, names.len(), at_least));
         }
         Ok(Classes { told, names })
     }
@@ -152,6 +150,18 @@ impl Classes {
         hub.extra.insert("id2label".to_owned(), by_id.into());
         hub.extra.insert("label2id".to_owned(), by_name.into());
     }
+}
+
+fn too_few(wanted: &HeadConfig, n: usize, at_least: usize) -> Error {
+    if wanted.labels.is_none() {
+        let message = format!("{n} class in all labels, there is nothing to tell");
+        return Error::data(message).at("data.label_column");
+    }
+    let classes = if n == 1 { "class" } else { "classes" };
+    let are = if at_least == 1 { "is" } else { "are" };
+    let message = format!("`model.labels` names {n} {classes}, at least {at_least} {are} told");
+    let error = Error::usage(message).at("model.labels");
+    error.hint("name all of them, or remove the key to tell those that occur")
 }
 
 impl HeadConfig {

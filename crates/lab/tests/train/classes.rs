@@ -150,6 +150,10 @@ fn what_cannot_be_told_is_refused() {
     );
     refused(2, "model.problem_type=ranking", "model.problem_type");
     refused(2, "model.family=llama", "`llama` has no head for classes");
+    for labels in ["[]", "[bent]"] {
+        let message = format!("`model.labels` names {} class", usize::from(labels != "[]"));
+        refused(2, &format!("model.labels={labels}"), &message);
+    }
     place.write("data.csv", "text,label\nAW,one\nAP,one\nAG,one\n");
     refused(3, "training.max_steps=1", "nothing to tell");
     place.write("data.csv", "text,label\nAW,one\nAP,\nAG,two\nAK,two\n");

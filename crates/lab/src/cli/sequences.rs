@@ -11,6 +11,7 @@ use serde_json::json;
 use tenon_base::{Error, Result};
 use tenon_data::Tokenizer;
 use tenon_data::source::{self, Documents, ReadOptions, Rows, is_fasta, read_fasta};
+use tenon_data::vocab::text_ids;
 use tenon_engine::DType;
 use tenon_models::checkpoint::{self, Dtype, Order, Slot};
 use tenon_models::predict::{Model, Pool, Sequences};
@@ -246,12 +247,10 @@ fn residue_places(
     residues: &[char],
     tokenizer: &dyn Tokenizer,
 ) -> Result<Vec<usize>> {
-    let special = tokenizer.special_ids();
-    let unk = tokenizer.specials().unk;
-    let is_text = |id: &u32| !special.contains(id) || Some(*id) == unk;
+    let is_text = text_ids(tokenizer);
     let ids = sequence.ids.iter().enumerate();
     let places: Vec<usize> = ids
-        .filter(|(_, id)| is_text(id))
+        .filter(|(_, id)| is_text(**id))
         .map(|(place, _)| place)
         .collect();
     match places.len() == residues.len() {
@@ -295,11 +294,14 @@ fn score(
     probs: &BTreeMap<usize, Vec<f64>>,
     tokenizer: &dyn Tokenizer,
 ) -> Result<f64> {
+    let is_text = text_ids(tokenizer);
+    let unk = tokenizer.specials().unk;
     let id = |residue: char| {
         let ids = tokenizer.encode(&residue.to_string())?;
-        let special = tokenizer.special_ids();
-        let mut text = ids.into_iter().filter(|id| !special.contains(id));
+        let mut text = ids.into_iter().filter(|&id| is_text(id));
+        // What the vocabulary lacks shares one id, whose probability is that of no residue.
         text.next()
+            .filter(|&id| Some(id) != unk)
             .ok_or_else(|| Error::data(format!("`{residue}` is no residue of the model")))
     };
     let mut total = 0.0;

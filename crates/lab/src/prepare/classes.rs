@@ -14,7 +14,7 @@ use tenon_models::hub::HubConfig;
 use tenon_models::spec::{Head, Objective as Learned, Problem, Spec};
 
 use crate::config::{Config, HeadConfig, HeadOf};
-pub(crate) use answers::Answers;
+pub(crate) use answers::{Answers, SEPARATOR};
 
 /// The column of labels when none is named.
 const LABEL_COLUMN: &str = "label";

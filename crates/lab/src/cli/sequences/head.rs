@@ -3,17 +3,16 @@
 use serde_json::{Map, Value, json};
 use tenon_base::Result;
 use tenon_data::Tokenizer;
+use tenon_data::vocab::text_ids;
+use tenon_eval::generate::sampler::argmax;
 use tenon_models::folder::Folder;
 use tenon_models::predict::Sequences;
 use tenon_models::spec::Problem;
 
 use super::{PredictArgs, SCHEMA_VERSION, Sequence};
 use crate::context::Context;
-use crate::prepare::classes::{Classes, Told};
+use crate::prepare::classes::{Classes, SEPARATOR, Told};
 use crate::progress::Counter;
-
-/// Between the labels of a sequence.
-const SEPARATOR: &str = ";";
 
 /// Runs the head on all sequences and writes the table.
 ///
@@ -94,9 +93,7 @@ fn of_tokens(
     classes: &Classes,
     tokenizer: &dyn Tokenizer,
 ) -> Vec<Row> {
-    let special = tokenizer.special_ids();
-    let unk = tokenizer.specials().unk;
-    let is_text = |id: u32| !special.contains(&id) || Some(id) == unk;
+    let is_text = text_ids(tokenizer);
     let tokens = sequence
         .ids
         .iter()
@@ -124,11 +121,8 @@ fn told(
     match problem {
         Problem::Regression => (None, outputs.to_vec()),
         Problem::SingleLabel => {
-            let better = |best: usize, i: usize| {
-                if outputs[i] > outputs[best] { i } else { best }
-            };
-            let best = (0..outputs.len()).fold(0, better);
-            (Some(("label", json!(names[best]))), softmax(outputs))
+            let label = &names[argmax(outputs) as usize];
+            (Some(("label", json!(label))), softmax(outputs))
         }
         Problem::MultiLabel => {
             let told = names.iter().zip(outputs).filter(|(_, logit)| **logit > 0.0);

@@ -21,8 +21,7 @@ use crate::{subject, table};
     Outputs are `logits`, `hidden_states.N`, `loss` when labels are given, and with `--grads`\n\
     `grad.NAME` for each parameter by its name in the model's file.\n\
     A model of the class of a sequence takes `labels [B]`, or `[n]`, and gives `logits [B,C]`.\n\n\
-    Other tasks read sequences from `--data` (FASTA, or any text that training reads). One without\n\
-    a name is called by its line or row in the file:\n\
+    Other tasks read sequences from `--data` (FASTA, or any text that training reads):\n\
     `embed` writes `embeddings [n,D]`, `mutations` a table of how likely residues or the\n\
     `--mutations` are where the model cannot see them, `head` a table of what the model's head\n\
     tells, a row a sequence or token:\n  \
@@ -30,7 +29,8 @@ use crate::{subject, table};
     of tokens   sequence, position (from 1), token, label, and the probabilities\n  \
     labels      sequence, labels (those above 0.5, between `;`), and the probabilities\n  \
     numbers     sequence, and a column for each number\n\
-    A class or number with the name of another column stands under `values.NAME`.\n\n\
+    A sequence without a name is called by its line or row in the file. A class or number with\n\
+    the name of another column stands under `values.NAME`.\n\n\
     Examples:\n  \
     tenon predict model/ --inputs in.safetensors --out out.safetensors --grads --dtype f64\n  \
     tenon predict esm2/ --task embed --data proteins.fasta --out embeddings.safetensors\n  \

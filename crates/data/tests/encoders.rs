@@ -122,6 +122,8 @@ fn the_vocabularies_are_the_published_ones() {
     assert_eq!(esm.encode(letters).unwrap(), ids);
     assert_eq!((esm.vocab_size(), esm.eos_id()), (33, Some(2)));
     assert_eq!(esm.special_ids(), [0, 1, 2, 3, 31, 32]);
+    let is_text = vocab::text_ids(&esm);
+    assert_eq!([2, 3, 4, 31].map(is_text), [false, true, true, false]);
     let amplify = ResidueTokenizer::amplify();
     let ids: Vec<u32> = [3].into_iter().chain(5..=26).chain([4]).collect();
     assert_eq!(amplify.encode("|LAGVSERTIDPKQNFYMHWCB").unwrap(), ids);

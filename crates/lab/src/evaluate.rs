@@ -102,7 +102,12 @@ pub fn subject(place: &Place, wanted: &Wanted, context: &Context) -> Result<Subj
                 .hint("give some with `--data`"),
         ),
         (config, Some(data)) => on_other_data(place, config, data, wanted, context),
-    }?;
+    };
+    let of_columns = |error: &Error| error.place() == Some("data.label_column");
+    let subject = subject.map_err(|error| match wanted.label_columns {
+        Some(_) if of_columns(&error) => error.at("--label-column"),
+        _ => error,
+    })?;
     if wanted.label_columns.is_some() && !subject.spec.has_classes() {
         let message = "the model tells tokens: no column of labels is read";
         return Err(Error::usage(message).hint("leave `--label-column` out"));
@@ -168,7 +173,8 @@ fn on_other_data(
     let of_run = of_run.and_then(|config| config.data.label_columns.as_deref());
     let objective = match &classes {
         Some(classes) => {
-            let columns = classes.columns(wanted.label_columns.as_deref().or(of_run));
+            let given = wanted.label_columns.as_deref().or(of_run);
+            let columns = classes.columns(given, &rows)?;
             let answers = Answers::read(&rows, classes.told, &columns)?;
             classes.objective(&rows, &answers, &tokens, tokenizer.as_ref())?
         }

@@ -134,7 +134,7 @@ pub fn prepare(
     let tokenizer = tokenizer(&config.data, &rows, base.as_ref())?;
     let spec = spec_before_head(&config, base.as_ref(), tokenizer.as_ref())?;
     let classified = Classified::read(&config, &rows, base.as_ref())?;
-    let (spec, new_head) = classes::settle(classified.as_ref(), spec, &mut base, &config)?;
+    let (spec, new_head) = classes::settle(classified.as_ref(), spec, &mut base, &mut config)?;
     config.settle(&spec)?;
     check_prompts(&config, &spec, tokenizer.as_ref())?;
     let sha256 = texts_hash(&rows, classified.as_ref());

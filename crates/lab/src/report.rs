@@ -22,6 +22,9 @@ pub struct ReportFacts {
     pub seconds: Option<f64>,
     /// Lines of the configuration worth reading: dotted key and value.
     pub config: Vec<(String, String)>,
+    /// Whether the model tells tokens, so that its loss has a perplexity; else its head tells
+    /// something of texts.
+    pub tells_tokens: bool,
     /// Lines about the model: layers, widths, parameters.
     pub model: Vec<(String, String)>,
     /// Lines about the data: sets, rows, tokens, what was truncated or dropped.
@@ -47,7 +50,7 @@ pub fn render(facts: &ReportFacts) -> String {
     let run = &facts.run;
     let mut out = format!("# {}\n\n", escape(&run.name));
     out += &outcome(facts);
-    out += &results(&facts.summaries);
+    out += &results(facts);
     out += &plots(&facts.plots);
     out += &pairs("Model", &facts.model);
     out += &pairs("Data", &facts.data);
@@ -80,21 +83,16 @@ fn outcome(facts: &ReportFacts) -> String {
     out + "\n\n"
 }
 
-/// A metric that only heads have, whose loss is about something else than tokens.
-const OF_HEADS: [&str; 2] = ["f1_macro", "mse"];
-
 /// The metrics that have a best value; losses of tokens with their perplexity.
-fn results(summaries: &[Summary]) -> String {
-    let judged: Vec<&Summary> = summaries
+fn results(facts: &ReportFacts) -> String {
+    let judged: Vec<&Summary> = facts
+        .summaries
         .iter()
         .filter(|s| Direction::of(&s.name).is_ok() && s.name != "tokens_per_second")
         .collect();
     if judged.is_empty() {
         return "## Results\n\nNo metric was recorded.\n\n".to_string();
     }
-    let is_of_head = judged
-        .iter()
-        .any(|s| s.split == Split::Validation && OF_HEADS.contains(&s.name.as_str()));
     let mut out = "## Results\n\n| metric | first | last | best | at step |\n\
         |---|---:|---:|---:|---:|\n"
         .to_string();
@@ -104,7 +102,7 @@ fn results(summaries: &[Summary]) -> String {
         let is_kept = judged
             .iter()
             .any(|t| t.split == s.split && t.name == "perplexity");
-        if s.name == "loss" && !is_kept && !is_of_head {
+        if s.name == "loss" && !is_kept && facts.tells_tokens {
             let _ = writeln!(
                 out,
                 "| {} perplexity {}",

@@ -63,6 +63,7 @@ fn full_facts() -> ReportFacts {
             pair("training.learning_rate", "0.001"),
             pair("training.batch_size", "8"),
         ],
+        tells_tokens: true,
         model: vec![pair("family", "gpt2"), pair("parameters", "28,123,456")],
         data: vec![pair("data set", "stories"), pair("rows", "5,000")],
         summaries,
@@ -97,6 +98,7 @@ fn what_is_unknown_is_left_out() {
         run,
         seconds: None,
         config: Vec::new(),
+        tells_tokens: true,
         model: Vec::new(),
         data: Vec::new(),
         summaries: Vec::new(),
@@ -144,6 +146,24 @@ fn perplexity_is_that_of_the_loss() {
         line,
         "| validation perplexity | 10.0744 | 11.0232 | 10.0744 | 250 |"
     );
+}
+
+/// The kind of model decides, not the metrics that were recorded.
+#[test]
+fn the_loss_of_a_head_has_no_perplexity() {
+    let facts = ReportFacts {
+        tells_tokens: false,
+        ..full_facts()
+    };
+    assert!(!render(&facts).contains("perplexity"));
+    let other = (Split::Validation, "mse", 500, 0.5);
+    let (run, summaries) = recorded("a", &[(Split::Train, "loss", 1, 2.0), other]);
+    let facts = ReportFacts {
+        run,
+        summaries,
+        ..full_facts()
+    };
+    assert!(render(&facts).contains("| train perplexity |"));
 }
 
 #[test]

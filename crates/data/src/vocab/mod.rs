@@ -137,6 +137,15 @@ pub trait Tokenizer: Send + Sync {
     }
 }
 
+/// Which ids stand for text: all but the special ones, of which the id of what the vocabulary lacks
+/// stands for text nevertheless.
+pub fn text_ids(tokenizer: &dyn Tokenizer) -> impl Fn(u32) -> bool + use<> {
+    let unk = tokenizer.specials().unk;
+    let mut others = tokenizer.special_ids();
+    others.retain(|&id| Some(id) != unk);
+    move |id| others.binary_search(&id).is_err()
+}
+
 /// Which tokenizer a configuration asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Spec {

@@ -1,6 +1,7 @@
 //! Metrics of classes of which one is right.
 
 use super::{f1_of, mean};
+use crate::generate::sampler::argmax;
 
 /// How often a class was told where another was right.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +27,7 @@ impl Confusion {
         assert_eq!(rows.len(), targets.len(), "rows of logits");
         for (row, &target) in rows.zip(targets) {
             if let Ok(target) = usize::try_from(target) {
-                self.count(target, largest(row));
+                self.count(target, argmax(row) as usize);
             }
         }
     }
@@ -105,10 +106,4 @@ impl Confusion {
             false => 0.0,
         })
     }
-}
-
-/// The index of the largest value, of equal ones the first.
-fn largest(row: &[f64]) -> usize {
-    let better = |best: usize, i: usize| if row[i] > row[best] { i } else { best };
-    (0..row.len()).fold(0, better)
 }

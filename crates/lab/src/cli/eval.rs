@@ -39,7 +39,8 @@ pub struct EvalArgs {
     /// Column of records that holds the text
     #[arg(long, value_name = "NAME")]
     pub text_column: Option<String>,
-    /// Columns of records that hold what the head tells [default: the run's, or `label`]
+    /// Columns of records that hold what the head tells [default: the run's; else of numbers those
+    /// that the model names, or `label`]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub label_column: Vec<String>,
     /// Part of the data set; without it, validation, or all where no file's name tells a split

@@ -28,7 +28,9 @@ use crate::{subject, table};
     classes     sequence, label, and a column of probabilities for each class\n  \
     of tokens   sequence, position (from 1), token, label, and the probabilities\n  \
     labels      sequence, labels (those above 0.5, between `;`), and the probabilities\n  \
-    numbers     sequence, and a column for each number\n\n\
+    numbers     sequence, and a column for each number\n\
+    A sequence without a name is called by its line or row in the file. A class or number with\n\
+    the name of another column stands under `values.NAME`.\n\n\
     Examples:\n  \
     tenon predict model/ --inputs in.safetensors --out out.safetensors --grads --dtype f64\n  \
     tenon predict esm2/ --task embed --data proteins.fasta --out embeddings.safetensors\n  \
@@ -49,6 +51,9 @@ pub struct PredictArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "inputs")]
     #[arg(required_if_eq_any([("task", "embed"), ("task", "mutations"), ("task", "head")]))]
     pub data: Option<PathBuf>,
+    /// Column of its records that holds the text [default: the run's, else `text` or the only one]
+    #[arg(long, value_name = "NAME", conflicts_with = "inputs")]
+    pub text_column: Option<String>,
     /// File to write
     #[arg(long, value_name = "OUT")]
     pub out: PathBuf,

@@ -10,7 +10,8 @@ use std::path::Path;
 use serde_json::json;
 use tenon_base::{Error, Result};
 use tenon_data::Tokenizer;
-use tenon_data::source::{self, Documents, ReadOptions, is_fasta, read_fasta};
+use tenon_data::source::{self, Documents, ReadOptions, Rows, is_fasta, read_fasta};
+use tenon_data::vocab::text_ids;
 use tenon_engine::DType;
 use tenon_models::checkpoint::{self, Dtype, Order, Slot};
 use tenon_models::predict::{Model, Pool, Sequences};
@@ -27,7 +28,7 @@ const SCHEMA_VERSION: u32 = 1;
 
 /// A sequence to run.
 struct Sequence {
-    /// From its header, or its number from 1.
+    /// From its header, or the number that its source gives it.
     name: String,
     text: String,
     ids: Vec<u32>,
@@ -43,7 +44,10 @@ pub(super) fn run(args: &PredictArgs, context: &Context) -> Result<Outcome> {
     let folder = place.load(context)?;
     let tokenizer = place.tokenizer()?;
     let data = args.data.as_deref().expect("the command line asks for it");
-    let sequences = read(data, tokenizer.as_ref())?;
+    let of_run = place.config(context.disk.as_ref())?;
+    let of_run = of_run.and_then(|config| config.data.text_column);
+    let column = args.text_column.clone().or(of_run);
+    let sequences = read(data, column, tokenizer.as_ref())?;
     let device = || -> Box<dyn tenon_engine::Kernels> { subject::device(context) };
     let of = Sequences {
         model: Model::of(&folder),
@@ -72,7 +76,7 @@ pub(super) fn run(args: &PredictArgs, context: &Context) -> Result<Outcome> {
     }))
 }
 
-fn read(path: &Path, tokenizer: &dyn Tokenizer) -> Result<Vec<Sequence>> {
+fn read(path: &Path, column: Option<String>, tokenizer: &dyn Tokenizer) -> Result<Vec<Sequence>> {
     let named: Vec<(String, String)> = match is_fasta(path) {
         true => {
             let (records, _) = read_fasta(path)?;
@@ -83,13 +87,13 @@ fn read(path: &Path, tokenizer: &dyn Tokenizer) -> Result<Vec<Sequence>> {
         }
         false => {
             let options = ReadOptions {
-                column: None,
+                column,
                 documents: Documents::Lines,
             };
             let rows = source::read_files(&[path.to_owned()], &options)?;
             let texts = rows.texts().enumerate();
             texts
-                .map(|(i, text)| ((i + 1).to_string(), text.to_owned()))
+                .map(|(i, text)| (record_number(&rows, i), text.to_owned()))
                 .collect()
         }
     };
@@ -99,6 +103,13 @@ fn read(path: &Path, tokenizer: &dyn Tokenizer) -> Result<Vec<Sequence>> {
         Ok(Sequence { name, text, ids })
     };
     named.into_iter().map(sequence).collect()
+}
+
+/// The line or row that its source gives it, so that records without text are counted.
+fn record_number(rows: &Rows, i: usize) -> String {
+    let place = rows.place(i);
+    let (_, number) = place.rsplit_once(':').expect("a place is `file:line`");
+    number.to_owned()
 }
 
 fn embed(
@@ -236,12 +247,10 @@ fn residue_places(
     residues: &[char],
     tokenizer: &dyn Tokenizer,
 ) -> Result<Vec<usize>> {
-    let special = tokenizer.special_ids();
-    let unk = tokenizer.specials().unk;
-    let is_text = |id: &u32| !special.contains(id) || Some(*id) == unk;
+    let is_text = text_ids(tokenizer);
     let ids = sequence.ids.iter().enumerate();
     let places: Vec<usize> = ids
-        .filter(|(_, id)| is_text(id))
+        .filter(|(_, id)| is_text(**id))
         .map(|(place, _)| place)
         .collect();
     match places.len() == residues.len() {
@@ -285,11 +294,14 @@ fn score(
     probs: &BTreeMap<usize, Vec<f64>>,
     tokenizer: &dyn Tokenizer,
 ) -> Result<f64> {
+    let is_text = text_ids(tokenizer);
+    let unk = tokenizer.specials().unk;
     let id = |residue: char| {
         let ids = tokenizer.encode(&residue.to_string())?;
-        let special = tokenizer.special_ids();
-        let mut text = ids.into_iter().filter(|id| !special.contains(id));
+        let mut text = ids.into_iter().filter(|&id| is_text(id));
+        // What the vocabulary lacks shares one id, whose probability is that of no residue.
         text.next()
+            .filter(|&id| Some(id) != unk)
             .ok_or_else(|| Error::data(format!("`{residue}` is no residue of the model")))
     };
     let mut total = 0.0;

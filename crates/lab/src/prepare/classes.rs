@@ -6,7 +6,7 @@ mod targets;
 use serde_json::{Map, Value, json};
 use tenon_base::{Error, Result};
 use tenon_data::batch::Objective;
-use tenon_data::source::Rows;
+use tenon_data::source::{self, Rows};
 use tenon_data::split::TrainValidation;
 use tenon_data::{Tokenizer, Tokens};
 use tenon_models::folder::Folder;
@@ -14,7 +14,7 @@ use tenon_models::hub::HubConfig;
 use tenon_models::spec::{Head, Objective as Learned, Problem, Spec};
 
 use crate::config::{Config, HeadConfig, HeadOf};
-pub(crate) use answers::Answers;
+pub(crate) use answers::{Answers, SEPARATOR};
 
 /// The column of labels when none is named.
 const LABEL_COLUMN: &str = "label";
@@ -65,27 +65,51 @@ impl Classes {
             Told::Sequence(Problem::SingleLabel) | Told::Token => 2,
         };
         if names.len() < at_least {
-            let n = names.len();
-            let message = format!("{n} class in all labels, there is nothing to tell");
-            return Err(Error::data(message).at("data.label_column"));
+            return Err(too_few(wanted, names.len(), at_least));
         }
         Ok(Classes { told, names })
     }
 
-    /// The columns that hold what this head tells: those that are named, of numbers the names of
-    /// the outputs, or `label`.
-    pub(crate) fn columns(&self, given: Option<&[String]>) -> Vec<String> {
+    /// The columns of these rows that hold what this head tells: those that are given, of numbers
+    /// the names of the outputs, or `label` where none of these is a column.
+    ///
+    /// # Errors
+    /// As [`Classes::check_order`].
+    pub(crate) fn columns(&self, given: Option<&[String]>, rows: &Rows) -> Result<Vec<String>> {
         let numbered =
             |(i, name): (usize, &String)| *name == i.to_string() || *name == format!("LABEL_{i}");
+        let is_column = |name: &str| source::cells(rows, &[name]).is_ok();
         match given {
-            Some(given) => given.to_vec(),
+            Some(given) => self.check_order(given).map(|()| given.to_vec()),
             None if self.told == Told::Sequence(Problem::Regression)
-                && !self.names.iter().enumerate().all(numbered) =>
+                && !self.names.iter().enumerate().all(numbered)
+                && (self.names.iter().any(|name| is_column(name)) || !is_column(LABEL_COLUMN)) =>
             {
-                self.names.clone()
+                Ok(self.names.clone())
             }
-            None => vec![LABEL_COLUMN.to_owned()],
+            None => Ok(vec![LABEL_COLUMN.to_owned()]),
         }
+    }
+
+    /// Columns of numbers belong to the outputs in their order: a column with the name of another
+    /// output would silently swap the targets.
+    ///
+    /// # Errors
+    /// `Usage`, with the order of the model.
+    fn check_order(&self, columns: &[String]) -> Result<()> {
+        let is_of_another = |(i, column): (usize, &String)| {
+            let of = self.names.iter().position(|name| name == column);
+            of.is_some_and(|of| of != i)
+        };
+        let is_one_each =
+            self.told == Told::Sequence(Problem::Regression) && columns.len() == self.names.len();
+        if !is_one_each || !columns.iter().enumerate().any(is_of_another) {
+            return Ok(());
+        }
+        let (columns, names) = (columns.join("`, `"), self.names.join("`, `"));
+        let message = format!("columns `{columns}` for a model that tells `{names}`");
+        let error = Error::usage(message).at("data.label_column");
+        Err(error.hint("name the columns in the order of the model"))
     }
 
     /// The targets of rows with these answers. `tokens` are the rows' own.
@@ -128,6 +152,18 @@ impl Classes {
     }
 }
 
+fn too_few(wanted: &HeadConfig, n: usize, at_least: usize) -> Error {
+    if wanted.labels.is_none() {
+        let message = format!("{n} class in all labels, there is nothing to tell");
+        return Error::data(message).at("data.label_column");
+    }
+    let classes = if n == 1 { "class" } else { "classes" };
+    let are = if at_least == 1 { "is" } else { "are" };
+    let message = format!("`model.labels` names {n} {classes}, at least {at_least} {are} told");
+    let error = Error::usage(message).at("model.labels");
+    error.hint("name all of them, or remove the key to tell those that occur")
+}
+
 impl HeadConfig {
     fn told(&self) -> Told {
         match self.of {
@@ -140,6 +176,8 @@ impl HeadConfig {
 /// What a run with such a head learns.
 pub(super) struct Classified {
     pub(super) classes: Classes,
+    /// The columns that say it.
+    columns: Vec<String>,
     /// Of training and validation.
     answers: [Answers; 2],
 }
@@ -164,7 +202,7 @@ impl Classified {
         };
         let given = config.data.label_columns.as_deref();
         let columns = match (&own, given) {
-            (Some(own), given) => own.columns(given),
+            (Some(own), given) => own.columns(given, &rows.train)?,
             (None, Some(given)) => given.to_vec(),
             (None, None) => vec![LABEL_COLUMN.to_owned()],
         };
@@ -175,8 +213,13 @@ impl Classified {
             (None, Some(wanted)) => Classes::asked(wanted, [&answers[0], &answers[1]])?,
             (None, None) => unreachable!("there is something to tell"),
         };
+        classes.check_order(&columns)?;
         check_losses(config, told)?;
-        Ok(Some(Classified { classes, answers }))
+        Ok(Some(Classified {
+            classes,
+            columns,
+            answers,
+        }))
     }
 
     /// The targets of training and validation.
@@ -240,16 +283,17 @@ fn check_losses(config: &Config, told: Told) -> Result<()> {
 }
 
 /// The model with the head that it needs, and what to say of a new one: `base` is changed where it
-/// has another.
+/// has another, and the configuration says which columns are learned.
 pub(super) fn settle(
     classified: Option<&Classified>,
     spec: Spec,
     base: &mut Option<Folder>,
-    config: &Config,
+    config: &mut Config,
 ) -> Result<(Spec, Option<String>)> {
     let Some(classified) = classified else {
         return Ok((spec, None));
     };
+    config.data.label_columns = Some(classified.columns.clone());
     let spec = classified.classes.head_of(spec)?;
     let Some(base) = base.as_mut().filter(|base| base.config.spec != spec) else {
         return Ok((spec, None));

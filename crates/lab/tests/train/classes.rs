@@ -110,6 +110,25 @@ fn a_model_of_tokens_gets_a_new_head() {
     assert_eq!(after.len(), n_kept + 4);
 }
 
+/// As many outputs of another problem are no reason to keep the old ones.
+#[test]
+fn another_problem_gets_a_new_head() {
+    let place = Place::new();
+    place.write("data.csv", table(24, 0));
+    let model = format!("{MODEL}, head: sequence");
+    place.write("classes.yaml", config(&model, "data.csv"));
+    place.succeed(&["train", "classes.yaml", "--set", "training.max_steps=1"]);
+    let head = "from: runs/classes, head: sequence, problem_type: multi_label_classification, \
+                labels: [bent, 'rare, aromatic']";
+    place.write("labels.yaml", config(head, "data.csv"));
+    let output = place.run(&["train", "labels.yaml", "--set", "training.max_steps=1"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let fresh = "`head.sequence.weight`, `head.sequence.bias` start fresh";
+    assert!(said.contains(fresh), "{said}");
+    assert!(!said.contains("head.pool"), "{said}");
+}
+
 #[test]
 fn what_cannot_be_told_is_refused() {
     let place = Place::new();
@@ -131,6 +150,10 @@ fn what_cannot_be_told_is_refused() {
     );
     refused(2, "model.problem_type=ranking", "model.problem_type");
     refused(2, "model.family=llama", "`llama` has no head for classes");
+    for labels in ["[]", "[bent]"] {
+        let message = format!("`model.labels` names {} class", usize::from(labels != "[]"));
+        refused(2, &format!("model.labels={labels}"), &message);
+    }
     place.write("data.csv", "text,label\nAW,one\nAP,one\nAG,one\n");
     refused(3, "training.max_steps=1", "nothing to tell");
     place.write("data.csv", "text,label\nAW,one\nAP,\nAG,two\nAK,two\n");

@@ -246,8 +246,44 @@ fn several_labels_are_learned_judged_and_told() {
     let line = "predict runs/labels --task head --data data.csv --out out.tsv --json";
     let told = json(&place.succeed(&line.split(' ').collect::<Vec<_>>()));
     for row in told["rows"].as_array().unwrap() {
-        let mut labels = row["labels"].as_str().unwrap().split(';');
-        let is_told = number(&row["values"], "bent") > 0.5;
-        assert_eq!(labels.any(|label| label == "bent"), is_told, "{row}");
+        let labels = row["labels"].as_array().unwrap();
+        for name in ["aromatic", "bent"] {
+            let is_told = number(&row["values"], name) > 0.5;
+            assert_eq!(labels.contains(&name.into()), is_told, "{row}");
+        }
     }
+    let table = fs::read_to_string(place.path("out.tsv")).unwrap();
+    assert!(table.contains("\taromatic;bent\t"), "{table}");
+}
+
+/// Numbers of sequences join with the file that they came from, whichever rows are empty.
+#[test]
+fn sequences_without_a_name_are_called_by_their_lines() {
+    let place = Place::new();
+    let row = |(i, text): (usize, String)| format!("r{i},{text},{}\n", ["a", "b"][i % 2]);
+    let rows: String = sequences(16).enumerate().map(row).collect();
+    place.write("data.csv", format!("id,sequence,label\n{rows}"));
+    let data = "data.csv, text_column: sequence";
+    place.write("run.yaml", config("head: sequence", data, 1));
+    place.succeed(&["train", "run.yaml"]);
+    let line = |data| {
+        let line = ["predict", "runs/run", "--task", "head", "--out", "out.tsv"];
+        [&line[..], &["--data", data]].concat()
+    };
+    let named = |line: &[&str]| {
+        place.succeed(line);
+        let table = fs::read_to_string(place.path("out.tsv")).unwrap();
+        let rows = table.lines().skip(1);
+        let name = |row: &str| row.split('\t').next().unwrap().to_owned();
+        rows.map(name).collect::<Vec<_>>()
+    };
+    place.write("new.csv", "id,sequence\na,WK\nb,\nc,AE\n");
+    assert_eq!(named(&line("new.csv")), ["2", "4"]);
+    place.write("new.txt", "AE\n\nWK\n");
+    assert_eq!(named(&line("new.txt")), ["1", "3"]);
+    place.write("other.csv", "id,residues\na,WK\n");
+    let (code, said) = place.fail(&line("other.csv"));
+    assert!(code == 3 && said.contains("`sequence`"), "{code}: {said}");
+    let told = [&line("other.csv")[..], &["--text-column", "residues"]].concat();
+    assert_eq!(named(&told), ["2"]);
 }

@@ -9,10 +9,14 @@ use crate::net::Outputs;
 use crate::spec::Spec;
 use crate::weights::{Weights, encode};
 
+/// Parameters that mean what one head tells: its classes, labels or numbers.
+const OUTPUTS: [&str; 2] = ["head.sequence.", "head.token."];
+
 impl Folder {
-    /// Makes it the model of `spec`, which has another head: parameters that both have stay, those
-    /// of the new head come from tensors that the old one had no use for, or are fresh. Returns the
-    /// names of the fresh ones.
+    /// Makes it the model of `spec`, which has another head: parameters that both have stay, but
+    /// not the outputs of a head that tells something else, however many these are. Those of the
+    /// new head come from tensors that the old one had no use for, or are fresh. Returns the names
+    /// of the fresh ones.
     ///
     /// # Errors
     /// `Data` when a left-out tensor is no float.
@@ -31,10 +35,15 @@ impl Folder {
                 names[i].clone_from(&tensor.name);
             }
         }
+        let is_told_anew = spec.objective() != self.config.spec.objective();
+        let stays =
+            |name: &str| !is_told_anew || !OUTPUTS.iter().any(|prefix| name.starts_with(prefix));
         let mut fresh = Vec::new();
         for (weight, name) in weights.tensors.iter_mut().zip(names) {
             let mut own = self.weights.tensors.iter();
-            let own = own.find(|own| own.name == weight.name && own.shape == weight.shape);
+            let own = own.find(|own| {
+                own.name == weight.name && own.shape == weight.shape && stays(&own.name)
+            });
             let fits = |extra: &Extra| extra.name == name && extra.shape == weight.shape;
             if let Some(own) = own {
                 weight.bytes = own.bytes.clone();

@@ -265,3 +265,20 @@ fn a_head_can_be_changed() {
     assert_eq!(back.config.spec, spec);
     assert_eq!(back.weights, token.weights);
 }
+
+/// As many outputs of another problem are fresh; the map before them stays.
+#[test]
+fn a_head_for_another_problem_starts_fresh() {
+    let mut folder = model("bert_sequence");
+    let before = folder.weights.clone();
+    let keys = json!({"problem_type": "multi_label_classification"});
+    let spec = changed("bert_sequence", keys).unwrap().spec;
+    assert_ne!(spec, folder.config.spec);
+    let fresh = folder.change_head(spec, 3).unwrap();
+    assert_eq!(fresh, ["head.sequence.weight", "head.sequence.bias"]);
+    for (old, new) in before.tensors.iter().zip(&folder.weights.tensors) {
+        if new.name != "head.sequence.bias" {
+            assert_eq!(old == new, !fresh.contains(&new.name), "{}", new.name);
+        }
+    }
+}

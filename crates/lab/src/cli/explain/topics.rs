@@ -118,11 +118,12 @@ pub(super) const METRICS: &[(&str, &str)] = &[
     ),
     (
         "f1_macro",
-        "mean over classes of the harmonic mean of precision and recall",
+        "mean of `f1` over classes right or told somewhere, or over all labels",
     ),
+    ("f1_micro", "`f1` over the answers of all labels together"),
     (
-        "f1_micro",
-        "that mean over the answers of all labels together",
+        "f1",
+        "harmonic mean of precision and recall; of a label never met 0",
     ),
     ("matthews_corrcoef", "correlation of right and told classes"),
     ("mse", "mean squared error of numbers"),
@@ -180,8 +181,9 @@ fn documents() -> Vec<(&'static str, String)> {
                 \"layout\", \"max_length\", \"batch_size\", \"tokenizer\"}, \"loss\", \
                 \"perplexity\", \"top1_accuracy\", \"top5_accuracy\", \"bits_per_byte\", \
                 \"tokens\", \"bytes\", \"batches\"}; with `--generate` also `samples`; of a \
-                head its metrics, \"counted\" and \"of_each\": [{\"label\", …, \
-                \"support\"}] instead of those of tokens";
+                head its metrics, \"counted\" and \"of_each\": [{\"label\", \
+                \"f1\", \"support\"}], of numbers [{\"label\", \"mse\", \"pearson\", \
+                \"spearman\"}], instead of those of tokens";
     let generate = "{\"schema_version\", \"model\", \"generations\": [{\"prompt\", \"text\", \
                     \"tokens\", \"reason\": eos, stopped, length or context_full, \
                     \"logprobs\": nats of each token}]}";
@@ -189,7 +191,8 @@ fn documents() -> Vec<(&'static str, String)> {
                    \"loss_tokens\", \"outputs\": [{\"name\", \"shape\"}], \"dropped\", \
                    \"widened\"}; the tensors stand in `--out`; with `--task head` {…, \
                    \"problem_type\", \"labels\", \"sequences\", \"rows\": [{\"sequence\", \
-                   \"label\", \"values\"}]}";
+                   \"label\", \"values\"}]}: of tokens also \"position\" and \"token\", of \
+                   several labels the list \"labels\", of numbers no label";
     let contacts = "{\"schema_version\", \"out\", \"dtype\", \"maps\": [{\"id\", \"residues\", \
                     \"picture\"}]}; the tensors stand in `out`";
     let inspect = "{\"schema_version\", \"family\", \"parameters\", \"groups\", \"layers\", \

@@ -3,17 +3,16 @@
 use serde_json::{Map, Value, json};
 use tenon_base::Result;
 use tenon_data::Tokenizer;
+use tenon_data::vocab::text_ids;
+use tenon_eval::generate::sampler::argmax;
 use tenon_models::folder::Folder;
 use tenon_models::predict::Sequences;
 use tenon_models::spec::Problem;
 
 use super::{PredictArgs, SCHEMA_VERSION, Sequence};
 use crate::context::Context;
-use crate::prepare::classes::{Classes, Told};
+use crate::prepare::classes::{Classes, SEPARATOR, Told};
 use crate::progress::Counter;
-
-/// Between the labels of a sequence.
-const SEPARATOR: &str = ";";
 
 /// Runs the head on all sequences and writes the table.
 ///
@@ -94,9 +93,7 @@ fn of_tokens(
     classes: &Classes,
     tokenizer: &dyn Tokenizer,
 ) -> Vec<Row> {
-    let special = tokenizer.special_ids();
-    let unk = tokenizer.specials().unk;
-    let is_text = |id: u32| !special.contains(&id) || Some(id) == unk;
+    let is_text = text_ids(tokenizer);
     let tokens = sequence
         .ids
         .iter()
@@ -124,17 +121,14 @@ fn told(
     match problem {
         Problem::Regression => (None, outputs.to_vec()),
         Problem::SingleLabel => {
-            let better = |best: usize, i: usize| {
-                if outputs[i] > outputs[best] { i } else { best }
-            };
-            let best = (0..outputs.len()).fold(0, better);
-            (Some(("label", json!(names[best]))), softmax(outputs))
+            let label = &names[argmax(outputs) as usize];
+            (Some(("label", json!(label))), softmax(outputs))
         }
         Problem::MultiLabel => {
             let told = names.iter().zip(outputs).filter(|(_, logit)| **logit > 0.0);
             let told: Vec<&str> = told.map(|(name, _)| name.as_str()).collect();
             let values = outputs.iter().map(|&logit| sigmoid(logit)).collect();
-            (Some(("labels", json!(told.join(SEPARATOR)))), values)
+            (Some(("labels", json!(told))), values)
         }
     }
 }
@@ -162,19 +156,56 @@ fn table(rows: &[Row], names: &[String]) -> String {
             .map(|cell| cell.replace(['\t', '\n', '\r'], " "));
         cells.collect::<Vec<_>>().join("\t") + "\n"
     };
-    let text = |value: &Value| match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
     let mut table = String::new();
     if let Some(first) = rows.first() {
-        let about = first.about.iter().map(|(name, _)| (*name).to_owned());
-        table += &line(about.chain(names.iter().cloned()).collect());
+        let about: Vec<&str> = first.about.iter().map(|(name, _)| *name).collect();
+        let values = value_columns(&about, names);
+        let about = about.into_iter().map(str::to_owned);
+        table += &line(about.chain(values).collect());
     }
     for row in rows {
-        let about = row.about.iter().map(|(_, value)| text(value));
+        let about = row.about.iter().map(|(_, value)| cell(value));
         let values = row.values.iter().map(f64::to_string);
         table += &line(about.chain(values).collect());
     }
     table
+}
+
+/// A cell of the table: labels stand in one.
+fn cell(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(labels) => labels.iter().map(cell).collect::<Vec<_>>().join(SEPARATOR),
+        other => other.to_string(),
+    }
+}
+
+/// The columns of the values: an output whose name is that of another column is `values.NAME`.
+fn value_columns(about: &[&str], names: &[String]) -> Vec<String> {
+    let column = |name: &String| {
+        let mut column = name.clone();
+        while about.contains(&column.as_str()) || (column != *name && names.contains(&column)) {
+            column.insert_str(0, "values.");
+        }
+        column
+    };
+    names.iter().map(column).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::value_columns;
+
+    #[test]
+    fn no_two_columns_have_one_name() {
+        let names = ["label", "bent", "values.label", "sequence"].map(str::to_owned);
+        let columns = value_columns(&["sequence", "label"], &names);
+        let expected = [
+            "values.values.label",
+            "bent",
+            "values.label",
+            "values.sequence",
+        ];
+        assert_eq!(columns, expected);
+    }
 }

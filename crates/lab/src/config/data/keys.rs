@@ -37,7 +37,7 @@ pub(in crate::config) const KEYS: &[Key] = &[
     Key::new(
         "data.label_column",
         Type::AnyOf(&[Type::Str, Type::STR_LIST]),
-        DefaultValue::Derived("`label`, where the model tells classes"),
+        DefaultValue::Derived("`label`; of a model that tells numbers, the columns that it names"),
         "Column of records that holds what `model.head` tells: a class; labels as a list of JSON, \
          or with `;` between them; of tokens a character each, or a list; a number, a list of \
          them, or a list of columns.",

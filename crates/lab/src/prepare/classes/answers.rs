@@ -24,7 +24,7 @@ pub(crate) enum Answers {
 }
 
 /// Between the labels of a row, where they are no list of JSON.
-const SEPARATOR: char = ';';
+pub(crate) const SEPARATOR: &str = ";";
 
 impl Answers {
     /// Reads the columns.

@@ -7,6 +7,7 @@ use tenon_base::suggest::nearest;
 use tenon_base::{Error, Result};
 use tenon_data::batch::{NOT_COUNTED, Numbers, Objective};
 use tenon_data::source::Rows;
+use tenon_data::vocab::text_ids;
 use tenon_data::{Tokenizer, Tokens};
 
 use super::{Answers, Classes, Told};
@@ -83,20 +84,18 @@ fn token_classes(
         let message = format!("labels of {} rows for {n} documents", lists.len());
         return Err(Error::data(message).hint("a text of a single token is no document"));
     }
-    let special = tokenizer.special_ids();
-    let unk = tokenizer.specials().unk;
-    let is_text = |id: &u32| !special.contains(id) || Some(*id) == unk;
+    let is_text = text_ids(tokenizer);
     let mut all = Vec::new();
     for (i, list) in lists.iter().enumerate() {
         let ids = tokens.document(i);
-        let n_text = ids.iter().filter(|id| is_text(id)).count();
+        let n_text = ids.iter().filter(|id| is_text(**id)).count();
         if n_text != list.len() {
             let message = format!("{} labels for {n_text} tokens", list.len());
             let hint = "each token has one label; the tokenizer's special tokens have none";
             return Err(Error::data(message).at(rows.place(i)).hint(hint));
         }
         let mut labels = list.iter();
-        all.extend(ids.iter().map(|id| match is_text(id) {
+        all.extend(ids.iter().map(|&id| match is_text(id) {
             true => labels.next().copied().unwrap_or(NOT_COUNTED),
             false => NOT_COUNTED,
         }));

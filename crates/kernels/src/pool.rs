@@ -147,8 +147,11 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        lock(&self.shared.state).stop = true;
+        let mut state = lock(&self.shared.state);
+        state.stop = true;
+        // Under the lock: a worker between its look at the epoch and its sleep would miss both.
         self.shared.epoch.fetch_add(1, Ordering::Release);
+        drop(state);
         self.shared.work.notify_all();
         for worker in self.workers.drain(..) {
             // A worker catches the panics of its tasks, so joining cannot fail.

@@ -84,7 +84,7 @@ fn a_broken_file_is_refused_as_data_without_a_bug() {
     place.write("whole.parquet", whole);
     for (path, column, word) in [
         ("cut.parquet", "id", "not a whole Parquet file"),
-        ("changed.parquet", "id", "changed.parquet:1"),
+        ("changed.parquet", "id", "a page whose header is broken"),
         ("whole.parquet", "sequense", "did you mean `sequence`?"),
     ] {
         let data = format!("data: {{path: {path}, text_column: {column}, tokenizer: char}}");

@@ -196,11 +196,8 @@ impl Shared {
     fn work_on(&self, job: Job, n_tasks: usize, worker: usize) {
         INSIDE_TASK.set(true);
         let done = catch_unwind(AssertUnwindSafe(|| {
-            loop {
-                let t = self.next_task.fetch_add(1, Ordering::Relaxed);
-                if t >= n_tasks {
-                    break;
-                }
+            let next = || self.next_task.fetch_add(1, Ordering::Relaxed);
+            while let Some(t) = Some(next()).filter(|&t| t < n_tasks) {
                 (job.0)(t, worker);
             }
         }));

@@ -49,17 +49,11 @@ pub(super) fn push_block(
     sight: Sight,
     batch: &mut Batch,
 ) {
-    let block_row = batch.ids.len();
-    let mut document = tokens
-        .ends
-        .partition_point(|&document_end| document_end <= start);
-    let mut at = start;
-    while at < end {
+    each_part(tokens, start, end, sight, batch, |document, rows, batch| {
         let document_end = tokens.ends[document];
-        let stop = document_end.min(end);
         let n_prompt = tokens.n_prompt[document] as usize;
         let first_counted = tokens.start(document) + n_prompt;
-        for row in at..stop {
+        for row in rows {
             let counted = match (row + 1 < document_end, sight) {
                 (true, _) => row + 1 >= first_counted,
                 (false, Sight::Document) => false,
@@ -67,6 +61,27 @@ pub(super) fn push_block(
             };
             push_row(tokens, row, counted, batch);
         }
+    });
+}
+
+/// Calls `push` with the part of each document in rows `start..end` of the packed stream, and
+/// closes the sequences that they are.
+fn each_part(
+    tokens: &Tokens,
+    start: usize,
+    end: usize,
+    sight: Sight,
+    batch: &mut Batch,
+    mut push: impl FnMut(usize, Range<usize>, &mut Batch),
+) {
+    let block_row = batch.ids.len();
+    let mut document = tokens
+        .ends
+        .partition_point(|&document_end| document_end <= start);
+    let mut at = start;
+    while at < end {
+        let stop = tokens.ends[document].min(end);
+        push(document, at..stop, batch);
         if sight == Sight::Document {
             close_sequence(batch, (stop - at) as i32);
         }
@@ -110,23 +125,9 @@ pub(super) fn push_masked_block(
     masks: Masks<'_>,
     batch: &mut Batch,
 ) {
-    let block_row = batch.ids.len();
-    let mut document = tokens
-        .ends
-        .partition_point(|&document_end| document_end <= start);
-    let mut at = start;
-    while at < end {
-        let stop = tokens.ends[document].min(end);
-        push_masked(tokens, document, at..stop, masks, batch);
-        if sight == Sight::Document {
-            close_sequence(batch, (stop - at) as i32);
-        }
-        at = stop;
-        document += 1;
-    }
-    if sight == Sight::Block {
-        close_sequence(batch, (batch.ids.len() - block_row) as i32);
-    }
+    each_part(tokens, start, end, sight, batch, |document, rows, batch| {
+        push_masked(tokens, document, rows, masks, batch);
+    });
 }
 
 /// Appends a document as one sequence with targets at the same place. Of a longer one a window is

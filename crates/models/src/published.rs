@@ -52,7 +52,7 @@ fn gpt2(d_model: usize, n_layers: usize, n_heads: usize) -> Spec {
 }
 
 fn decoders() -> Vec<Published> {
-    let llama = |sizes| decoder(Decoder::Llama, sizes);
+    let llama = |sizes| plain_decoder(Decoder::Llama, sizes);
     let llama3 = |sizes, tie_embeddings| DecoderSpec {
         rope: Rope {
             theta: 500_000.0,
@@ -71,20 +71,20 @@ fn decoders() -> Vec<Published> {
             len: 4096,
             first_layer: 0,
         }),
-        ..decoder(Decoder::Mistral, [32_000, 32_768, 4096, 32, 32, 8, 14_336])
+        ..plain_decoder(Decoder::Mistral, [32_000, 32_768, 4096, 32, 32, 8, 14_336])
     };
     let qwen2 = DecoderSpec {
         attention_bias: AttentionBias::QueryKeyValue,
         tie_embeddings: true,
         rope: Rope::plain(1e6),
-        ..decoder(Decoder::Qwen2, [151_936, 32_768, 896, 24, 14, 2, 4864])
+        ..plain_decoder(Decoder::Qwen2, [151_936, 32_768, 896, 24, 14, 2, 4864])
     };
     let qwen3 = DecoderSpec {
         head_dim: 128,
         head_norms: true,
         tie_embeddings: true,
         rope: Rope::plain(1e6),
-        ..decoder(Decoder::Qwen3, [151_936, 40_960, 1024, 28, 16, 8, 3072])
+        ..plain_decoder(Decoder::Qwen3, [151_936, 40_960, 1024, 28, 16, 8, 3072])
     };
     let named = [
         (
@@ -124,12 +124,13 @@ fn mixtral() -> DecoderSpec {
             balanced: false,
         }),
         rope: Rope::plain(1e6),
-        ..decoder(Decoder::Mixtral, [32_000, 32_768, 4096, 32, 32, 8, 14_336])
+        ..plain_decoder(Decoder::Mixtral, [32_000, 32_768, 4096, 32, 32, 8, 14_336])
     }
 }
 
-/// Vocabulary, context, width, layers, heads, key-value heads, feed-forward width.
-fn decoder(family: Decoder, sizes: [usize; 7]) -> DecoderSpec {
+/// A decoder without biases, window or experts, of these sizes: vocabulary, context, width, layers,
+/// heads, key-value heads, feed-forward width.
+pub fn plain_decoder(family: Decoder, sizes: [usize; 7]) -> DecoderSpec {
     let [
         vocab_size,
         max_positions,

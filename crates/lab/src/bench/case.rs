@@ -5,8 +5,8 @@ use tenon_base::Result;
 use tenon_base::rng::{Key, Stream};
 use tenon_engine::{DType, Executor, Extent, Recompute};
 use tenon_models::net::feed;
-use tenon_models::published::published;
-use tenon_models::spec::{Activation, AttentionBias, Decoder, DecoderSpec, Gpt2Spec, Rope, Spec};
+use tenon_models::published::{plain_decoder, published};
+use tenon_models::spec::{Activation, Decoder, Gpt2Spec, Spec};
 
 use crate::context::Context;
 use crate::describe::Described;
@@ -82,7 +82,7 @@ impl Named {
         let (spec, seqs, length) = match self {
             Named::Gpt28m => (gpt2([50257, 256, 4, 4, 512, 256]), 8, 256),
             Named::Gpt26mSmallvocab => (gpt2([512, 512, 8, 8, 2048, 512]), 4, 512),
-            Named::Llama52m => (llama([32000, 512, 6, 8, 8, 1376, 256]), 4, 256),
+            Named::Llama52m => (llama52m(), 4, 256),
             Named::TinyLlama1b1 => (named("TinyLlama-1.1B"), 1, 128),
             Named::Esm2Small | Named::Esm2Ragged => (named("esm2_t6_8M"), 8, 256),
             Named::Esm2Medium => (named("esm2_t12_35M"), 4, 256),
@@ -124,39 +124,9 @@ fn gpt2([vocab_size, d_model, n_layers, n_heads, d_ffn, n_positions]: [usize; 6]
     })
 }
 
-/// As [`gpt2`], with key-value heads after the heads, without biases.
-fn llama(sizes: [usize; 7]) -> Spec {
-    let [
-        vocab_size,
-        d_model,
-        n_layers,
-        n_heads,
-        n_kv_heads,
-        d_ffn,
-        max_positions,
-    ] = sizes;
-    Spec::Decoder(DecoderSpec {
-        family: Decoder::Llama,
-        vocab_size,
-        max_positions,
-        d_model,
-        n_layers,
-        n_heads,
-        n_kv_heads,
-        head_dim: d_model / n_heads,
-        d_ffn,
-        norm_eps: 1e-5,
-        rope: Rope::plain(1e4),
-        tie_embeddings: false,
-        attention_bias: AttentionBias::None,
-        mlp_bias: false,
-        head_norms: false,
-        window: None,
-        experts: None,
-        bos_id: None,
-        eos_ids: Vec::new(),
-        initializer_range: 0.02,
-    })
+fn llama52m() -> Spec {
+    let sizes = [32000, 256, 512, 6, 8, 8, 1376];
+    Spec::Decoder(plain_decoder(Decoder::Llama, sizes))
 }
 
 /// A published model.

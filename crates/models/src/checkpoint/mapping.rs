@@ -5,11 +5,13 @@
 //! lists of what is missing, unknown or of the wrong shape. [`Mapping::hub_tensors`] is the way
 //! back.
 
+mod drops;
 mod hub_tensor;
 mod misfit;
 mod piece;
 mod want;
 
+pub use drops::{Drop, When};
 pub use hub_tensor::HubTensor;
 pub use piece::Piece;
 
@@ -138,26 +140,6 @@ impl Rule {
             ..self
         }
     }
-}
-
-/// A kind of tensor that may be left out of a checkpoint when the model has no parameter for it.
-#[derive(Clone, Copy, Debug)]
-pub struct Drop {
-    /// Hub name pattern.
-    pub hub: &'static str,
-    /// Under which condition.
-    pub when: When,
-}
-
-/// When a tensor may be left out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum When {
-    /// It is computed from the config.
-    Always,
-    /// It holds the same dtype, shape and bytes as the tensor with this hub name pattern.
-    SameAs(&'static str),
-    /// It holds zeros, so that adding it changes nothing.
-    Zeros,
 }
 
 /// A parameter of the model.

@@ -17,14 +17,8 @@ static GPT2: Table = Table {
     ]],
     prefixes: &["transformer.", ""],
     drops: &[
-        Drop {
-            hub: "{prefix}h.{layer}.attn.bias",
-            when: When::Always,
-        },
-        Drop {
-            hub: "lm_head.weight",
-            when: When::SameAs("{prefix}wte.weight"),
-        },
+        Drop::always("{prefix}h.{layer}.attn.bias"),
+        Drop::same_as("lm_head.weight", "{prefix}wte.weight"),
     ],
 };
 

@@ -1,7 +1,7 @@
 //! GPT-2 (Radford et al. 2019): pre-norm blocks, learned positions, biases everywhere, weights
 //! `[in, out]`.
 
-use crate::checkpoint::mapping::{Drop, Rule, Table, When};
+use crate::checkpoint::mapping::{Drop, Rule, Table};
 use crate::net::{Net, Outputs, Weight};
 use crate::spec::{Activation as Name, Gpt2Spec};
 use tenon_engine::graph::Part;
@@ -169,17 +169,8 @@ pub(super) const TABLE: Table = Table {
     ]],
     prefixes: &["transformer.", ""],
     drops: &[
-        Drop {
-            hub: "{prefix}h.{layer}.attn.bias",
-            when: When::Always,
-        },
-        Drop {
-            hub: "{prefix}h.{layer}.attn.masked_bias",
-            when: When::Always,
-        },
-        Drop {
-            hub: "lm_head.weight",
-            when: When::SameAs("{prefix}wte.weight"),
-        },
+        Drop::always("{prefix}h.{layer}.attn.bias"),
+        Drop::always("{prefix}h.{layer}.attn.masked_bias"),
+        Drop::same_as("lm_head.weight", "{prefix}wte.weight"),
     ],
 };

@@ -1,6 +1,6 @@
 //! Tensors of Llama and its relatives.
 
-use crate::checkpoint::mapping::{Drop, Layout, Rule, Table, When};
+use crate::checkpoint::mapping::{Drop, Layout, Rule, Table};
 
 const PREFIXES: &[&str] = &["model.", ""];
 
@@ -114,18 +114,9 @@ const EXPERTS: &[Rule] = &[
 ];
 
 const DROPS: &[Drop] = &[
-    Drop {
-        hub: "{prefix}layers.{layer}.self_attn.rotary_emb.inv_freq",
-        when: When::Always,
-    },
-    Drop {
-        hub: "{prefix}rotary_emb.inv_freq",
-        when: When::Always,
-    },
-    Drop {
-        hub: "lm_head.weight",
-        when: When::SameAs("{prefix}embed_tokens.weight"),
-    },
+    Drop::always("{prefix}layers.{layer}.self_attn.rotary_emb.inv_freq"),
+    Drop::always("{prefix}rotary_emb.inv_freq"),
+    Drop::same_as("lm_head.weight", "{prefix}embed_tokens.weight"),
 ];
 
 /// Llama, Mistral and Qwen; a model has the biases and norms that its spec says.

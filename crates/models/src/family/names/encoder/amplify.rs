@@ -1,6 +1,6 @@
 //! Tensors of AMPLIFY.
 
-use crate::checkpoint::mapping::{By, Drop, Layout, Rule, Table, When};
+use crate::checkpoint::mapping::{By, Drop, Layout, Rule, Table};
 
 /// AMPLIFY; gate and up are rows of one matrix.
 pub(crate) const AMPLIFY: Table = Table {
@@ -73,8 +73,5 @@ pub(crate) const AMPLIFY: Table = Table {
         Rule::same(&["decoder.bias"], &["head.bias"]),
     ]],
     prefixes: &[""],
-    drops: &[Drop {
-        hub: "freqs_cis",
-        when: When::Always,
-    }],
+    drops: &[Drop::always("freqs_cis")],
 };

@@ -1,11 +1,13 @@
 //! Tensors of BERT.
 
-use crate::checkpoint::mapping::{Drop, Rule, Table, When};
+use super::DENSE;
+use crate::checkpoint::mapping::{Drop, Rule, Table};
 
 /// BERT; old checkpoints call the parameters of norms `gamma` and `beta`.
 pub(crate) const BERT: Table = Table {
     rules: &[
         RULES,
+        DENSE,
         &[Rule::same(&["cls.predictions.bias"], &["head.bias"])],
     ],
     prefixes: &["bert.", ""],
@@ -15,14 +17,11 @@ pub(crate) const BERT: Table = Table {
         POOLER_BIAS,
         NEXT_WEIGHT,
         NEXT_BIAS,
-        Drop {
-            hub: "cls.predictions.decoder.weight",
-            when: When::SameAs("{prefix}embeddings.word_embeddings.weight"),
-        },
-        Drop {
-            hub: "cls.predictions.decoder.bias",
-            when: When::SameAs("cls.predictions.bias"),
-        },
+        Drop::same_as(
+            "cls.predictions.decoder.weight",
+            "{prefix}embeddings.word_embeddings.weight",
+        ),
+        Drop::same_as("cls.predictions.decoder.bias", "cls.predictions.bias"),
     ],
 };
 
@@ -31,6 +30,7 @@ pub(crate) const BERT: Table = Table {
 pub(crate) const BERT_UNTIED: Table = Table {
     rules: &[
         RULES,
+        DENSE,
         &[Rule::same(
             &["cls.predictions.decoder.bias", "cls.predictions.bias"],
             &["head.bias"],
@@ -43,24 +43,17 @@ pub(crate) const BERT_UNTIED: Table = Table {
         POOLER_BIAS,
         NEXT_WEIGHT,
         NEXT_BIAS,
-        always("cls.predictions.bias"),
+        Drop::always("cls.predictions.bias"),
     ],
 };
 
-const fn always(hub: &'static str) -> Drop {
-    Drop {
-        hub,
-        when: When::Always,
-    }
-}
+const POSITION_IDS: Drop = Drop::always("{prefix}embeddings.position_ids");
+const POOLER_WEIGHT: Drop = Drop::always("{prefix}pooler.dense.weight");
+const POOLER_BIAS: Drop = Drop::always("{prefix}pooler.dense.bias");
+const NEXT_WEIGHT: Drop = Drop::always("cls.seq_relationship.weight");
+const NEXT_BIAS: Drop = Drop::always("cls.seq_relationship.bias");
 
-const POSITION_IDS: Drop = always("{prefix}embeddings.position_ids");
-const POOLER_WEIGHT: Drop = always("{prefix}pooler.dense.weight");
-const POOLER_BIAS: Drop = always("{prefix}pooler.dense.bias");
-const NEXT_WEIGHT: Drop = always("cls.seq_relationship.weight");
-const NEXT_BIAS: Drop = always("cls.seq_relationship.bias");
-
-/// All but the bias of the logits.
+/// All but dense layers of blocks and the bias of the logits.
 const RULES: &[Rule] = &[
     Rule::same(
         &["{prefix}embeddings.word_embeddings.weight"],
@@ -89,38 +82,6 @@ const RULES: &[Rule] = &[
         &["embed.norm.bias"],
     ),
     Rule::same(
-        &["{prefix}encoder.layer.{layer}.attention.self.query.weight"],
-        &["blocks.{layer}.attn.q.weight"],
-    ),
-    Rule::same(
-        &["{prefix}encoder.layer.{layer}.attention.self.query.bias"],
-        &["blocks.{layer}.attn.q.bias"],
-    ),
-    Rule::same(
-        &["{prefix}encoder.layer.{layer}.attention.self.key.weight"],
-        &["blocks.{layer}.attn.k.weight"],
-    ),
-    Rule::same(
-        &["{prefix}encoder.layer.{layer}.attention.self.key.bias"],
-        &["blocks.{layer}.attn.k.bias"],
-    ),
-    Rule::same(
-        &["{prefix}encoder.layer.{layer}.attention.self.value.weight"],
-        &["blocks.{layer}.attn.v.weight"],
-    ),
-    Rule::same(
-        &["{prefix}encoder.layer.{layer}.attention.self.value.bias"],
-        &["blocks.{layer}.attn.v.bias"],
-    ),
-    Rule::same(
-        &["{prefix}encoder.layer.{layer}.attention.output.dense.weight"],
-        &["blocks.{layer}.attn.out.weight"],
-    ),
-    Rule::same(
-        &["{prefix}encoder.layer.{layer}.attention.output.dense.bias"],
-        &["blocks.{layer}.attn.out.bias"],
-    ),
-    Rule::same(
         &[
             "{prefix}encoder.layer.{layer}.attention.output.LayerNorm.weight",
             "{prefix}encoder.layer.{layer}.attention.output.LayerNorm.gamma",
@@ -133,22 +94,6 @@ const RULES: &[Rule] = &[
             "{prefix}encoder.layer.{layer}.attention.output.LayerNorm.beta",
         ],
         &["blocks.{layer}.attn.norm.bias"],
-    ),
-    Rule::same(
-        &["{prefix}encoder.layer.{layer}.intermediate.dense.weight"],
-        &["blocks.{layer}.mlp.in.weight"],
-    ),
-    Rule::same(
-        &["{prefix}encoder.layer.{layer}.intermediate.dense.bias"],
-        &["blocks.{layer}.mlp.in.bias"],
-    ),
-    Rule::same(
-        &["{prefix}encoder.layer.{layer}.output.dense.weight"],
-        &["blocks.{layer}.mlp.out.weight"],
-    ),
-    Rule::same(
-        &["{prefix}encoder.layer.{layer}.output.dense.bias"],
-        &["blocks.{layer}.mlp.out.bias"],
     ),
     Rule::same(
         &[

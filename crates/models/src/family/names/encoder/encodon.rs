@@ -1,6 +1,6 @@
 //! Tensors of EnCodon.
 
-use crate::checkpoint::mapping::{Drop, Rule, Table, When};
+use crate::checkpoint::mapping::{Drop, Rule, Table};
 
 /// EnCodon.
 pub(crate) const ENCODON: Table = Table {
@@ -103,17 +103,8 @@ pub(crate) const ENCODON: Table = Table {
     ]],
     prefixes: &["", "model."],
     drops: &[
-        Drop {
-            hub: "{prefix}layers.{layer}.attention.rotary_embeddings.inv_freq",
-            when: When::Always,
-        },
-        Drop {
-            hub: "{prefix}layers.{layer}.attention.rotary_emb.inv_freq",
-            when: When::Always,
-        },
-        Drop {
-            hub: "{prefix}layers.{layer}.attention.rotary.inv_freq",
-            when: When::Always,
-        },
+        Drop::always("{prefix}layers.{layer}.attention.rotary_embeddings.inv_freq"),
+        Drop::always("{prefix}layers.{layer}.attention.rotary_emb.inv_freq"),
+        Drop::always("{prefix}layers.{layer}.attention.rotary.inv_freq"),
     ],
 };

@@ -1,6 +1,6 @@
 //! Tensors of EnCodon's plain variant, which is published in fused layers alone.
 
-use crate::checkpoint::mapping::{By, Drop, Layout, Rule, Table, When};
+use crate::checkpoint::mapping::{By, Drop, Layout, Rule, Table};
 
 /// The plain variant of EnCodon; where a tensor has a second name, that is the one in checkpoints
 /// of the training recipe.
@@ -148,61 +148,19 @@ pub(crate) const PLAIN_ENCODON: Table = Table {
     ]],
     prefixes: &["", "model."],
     drops: &[
-        Drop {
-            hub: "{prefix}encoder.layers.{layer}.self_attention.layernorm_qkv._extra_state",
-            when: When::Always,
-        },
-        Drop {
-            hub: "{prefix}layers.{layer}.self_attention.layernorm_qkv._extra_state",
-            when: When::Always,
-        },
-        Drop {
-            hub: "{prefix}encoder.layers.{layer}.self_attention.core_attention._extra_state",
-            when: When::Always,
-        },
-        Drop {
-            hub: "{prefix}layers.{layer}.self_attention.core_attention._extra_state",
-            when: When::Always,
-        },
-        Drop {
-            hub: "{prefix}encoder.layers.{layer}.self_attention.proj._extra_state",
-            when: When::Always,
-        },
-        Drop {
-            hub: "{prefix}layers.{layer}.self_attention.proj._extra_state",
-            when: When::Always,
-        },
-        Drop {
-            hub: "{prefix}encoder.layers.{layer}.layernorm_mlp._extra_state",
-            when: When::Always,
-        },
-        Drop {
-            hub: "{prefix}layers.{layer}.layernorm_mlp._extra_state",
-            when: When::Always,
-        },
-        Drop {
-            hub: "{prefix}lm_head.dense._extra_state",
-            when: When::Always,
-        },
-        Drop {
-            hub: "{prefix}lm_head.layer_norm_linear._extra_state",
-            when: When::Always,
-        },
-        Drop {
-            hub: "{prefix}cls.0._extra_state",
-            when: When::Always,
-        },
-        Drop {
-            hub: "{prefix}cls.2._extra_state",
-            when: When::Always,
-        },
-        Drop {
-            hub: "{prefix}encoder.rotary_embeddings.inv_freq",
-            when: When::Always,
-        },
-        Drop {
-            hub: "{prefix}rotary_embeddings.inv_freq",
-            when: When::Always,
-        },
+        Drop::always("{prefix}encoder.layers.{layer}.self_attention.layernorm_qkv._extra_state"),
+        Drop::always("{prefix}layers.{layer}.self_attention.layernorm_qkv._extra_state"),
+        Drop::always("{prefix}encoder.layers.{layer}.self_attention.core_attention._extra_state"),
+        Drop::always("{prefix}layers.{layer}.self_attention.core_attention._extra_state"),
+        Drop::always("{prefix}encoder.layers.{layer}.self_attention.proj._extra_state"),
+        Drop::always("{prefix}layers.{layer}.self_attention.proj._extra_state"),
+        Drop::always("{prefix}encoder.layers.{layer}.layernorm_mlp._extra_state"),
+        Drop::always("{prefix}layers.{layer}.layernorm_mlp._extra_state"),
+        Drop::always("{prefix}lm_head.dense._extra_state"),
+        Drop::always("{prefix}lm_head.layer_norm_linear._extra_state"),
+        Drop::always("{prefix}cls.0._extra_state"),
+        Drop::always("{prefix}cls.2._extra_state"),
+        Drop::always("{prefix}encoder.rotary_embeddings.inv_freq"),
+        Drop::always("{prefix}rotary_embeddings.inv_freq"),
     ],
 };

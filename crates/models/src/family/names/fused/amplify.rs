@@ -1,6 +1,6 @@
 //! Fused layers of AMPLIFY.
 
-use crate::checkpoint::mapping::{By, Drop, Layout, Pad, Rule, Table, When};
+use crate::checkpoint::mapping::{By, Drop, Layout, Pad, Rule, Table};
 
 /// AMPLIFY.
 pub(crate) const AMPLIFY: Table = Table {
@@ -68,25 +68,14 @@ pub(crate) const AMPLIFY: Table = Table {
     ]],
     prefixes: &[""],
     drops: &[
-        Drop {
-            hub: "amplify.transformer_encoder.{layer}.self_attention.layernorm_qkv._extra_state",
-            when: When::Always,
-        },
-        Drop {
-            hub: "amplify.transformer_encoder.{layer}.self_attention.proj._extra_state",
-            when: When::Always,
-        },
-        Drop {
-            hub: "amplify.transformer_encoder.{layer}.self_attention.core_attention._extra_state",
-            when: When::Always,
-        },
-        Drop {
-            hub: "amplify.transformer_encoder.{layer}.layernorm_mlp._extra_state",
-            when: When::Always,
-        },
-        Drop {
-            hub: "decoder._extra_state",
-            when: When::Always,
-        },
+        Drop::always(
+            "amplify.transformer_encoder.{layer}.self_attention.layernorm_qkv._extra_state",
+        ),
+        Drop::always("amplify.transformer_encoder.{layer}.self_attention.proj._extra_state"),
+        Drop::always(
+            "amplify.transformer_encoder.{layer}.self_attention.core_attention._extra_state",
+        ),
+        Drop::always("amplify.transformer_encoder.{layer}.layernorm_mlp._extra_state"),
+        Drop::always("decoder._extra_state"),
     ],
 };

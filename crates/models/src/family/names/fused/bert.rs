@@ -1,6 +1,6 @@
 //! Fused layers of BERT.
 
-use crate::checkpoint::mapping::{By, Drop, Layout, Rule, Table, When};
+use crate::checkpoint::mapping::{By, Drop, Layout, Rule, Table};
 
 /// BERT and Geneformer: post-norm, so that the norms stand alone.
 pub(crate) const BERT: Table = Table {
@@ -119,37 +119,16 @@ pub(crate) const BERT: Table = Table {
     ]],
     prefixes: &[""],
     drops: &[
-        Drop {
-            hub: "bert.encoder.layer.{layer}.self_attention.qkv._extra_state",
-            when: When::Always,
-        },
-        Drop {
-            hub: "bert.encoder.layer.{layer}.self_attention.proj._extra_state",
-            when: When::Always,
-        },
-        Drop {
-            hub: "bert.encoder.layer.{layer}.self_attention.core_attention._extra_state",
-            when: When::Always,
-        },
-        Drop {
-            hub: "bert.encoder.layer.{layer}.layernorm._extra_state",
-            when: When::Always,
-        },
-        Drop {
-            hub: "bert.encoder.layer.{layer}.layernorm_mlp._extra_state",
-            when: When::Always,
-        },
-        Drop {
-            hub: "bert.embeddings.position_ids",
-            when: When::Always,
-        },
-        Drop {
-            hub: "cls.predictions.decoder.weight",
-            when: When::SameAs("bert.embeddings.word_embeddings.weight"),
-        },
-        Drop {
-            hub: "cls.predictions.decoder.bias",
-            when: When::SameAs("cls.predictions.bias"),
-        },
+        Drop::always("bert.encoder.layer.{layer}.self_attention.qkv._extra_state"),
+        Drop::always("bert.encoder.layer.{layer}.self_attention.proj._extra_state"),
+        Drop::always("bert.encoder.layer.{layer}.self_attention.core_attention._extra_state"),
+        Drop::always("bert.encoder.layer.{layer}.layernorm._extra_state"),
+        Drop::always("bert.encoder.layer.{layer}.layernorm_mlp._extra_state"),
+        Drop::always("bert.embeddings.position_ids"),
+        Drop::same_as(
+            "cls.predictions.decoder.weight",
+            "bert.embeddings.word_embeddings.weight",
+        ),
+        Drop::same_as("cls.predictions.decoder.bias", "cls.predictions.bias"),
     ],
 };

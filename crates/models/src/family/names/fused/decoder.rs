@@ -1,6 +1,6 @@
 //! Fused layers of decoders.
 
-use crate::checkpoint::mapping::{By, Drop, Layout, Rule, Table, When};
+use crate::checkpoint::mapping::{By, Drop, Layout, Rule, Table};
 
 const PREFIXES: &[&str] = &[""];
 
@@ -103,54 +103,18 @@ const EXPERTS: &[Rule] = &[
 ];
 
 const DROPS: &[Drop] = &[
-    Drop {
-        hub: "model.layers.{layer}.self_attention.layernorm_qkv._extra_state",
-        when: When::Always,
-    },
-    Drop {
-        hub: "model.layers.{layer}.self_attention.proj._extra_state",
-        when: When::Always,
-    },
-    Drop {
-        hub: "model.layers.{layer}.self_attention.core_attention._extra_state",
-        when: When::Always,
-    },
-    Drop {
-        hub: "model.layers.{layer}.layernorm_mlp._extra_state",
-        when: When::Always,
-    },
-    Drop {
-        hub: "model.norm._extra_state",
-        when: When::Always,
-    },
-    Drop {
-        hub: "lm_head._extra_state",
-        when: When::Always,
-    },
-    Drop {
-        hub: "model.layers.{layer}.self_attention.layernorm_qkv.bias",
-        when: When::Zeros,
-    },
-    Drop {
-        hub: "model.layers.{layer}.self_attention.proj.bias",
-        when: When::Zeros,
-    },
-    Drop {
-        hub: "model.layers.{layer}.layernorm_mlp.fc1_bias",
-        when: When::Zeros,
-    },
-    Drop {
-        hub: "model.layers.{layer}.layernorm_mlp.fc2_bias",
-        when: When::Zeros,
-    },
-    Drop {
-        hub: "model.rotary_emb.inv_freq",
-        when: When::Always,
-    },
-    Drop {
-        hub: "lm_head.weight",
-        when: When::SameAs("model.embed_tokens.weight"),
-    },
+    Drop::always("model.layers.{layer}.self_attention.layernorm_qkv._extra_state"),
+    Drop::always("model.layers.{layer}.self_attention.proj._extra_state"),
+    Drop::always("model.layers.{layer}.self_attention.core_attention._extra_state"),
+    Drop::always("model.layers.{layer}.layernorm_mlp._extra_state"),
+    Drop::always("model.norm._extra_state"),
+    Drop::always("lm_head._extra_state"),
+    Drop::zeros("model.layers.{layer}.self_attention.layernorm_qkv.bias"),
+    Drop::zeros("model.layers.{layer}.self_attention.proj.bias"),
+    Drop::zeros("model.layers.{layer}.layernorm_mlp.fc1_bias"),
+    Drop::zeros("model.layers.{layer}.layernorm_mlp.fc2_bias"),
+    Drop::always("model.rotary_emb.inv_freq"),
+    Drop::same_as("lm_head.weight", "model.embed_tokens.weight"),
 ];
 
 /// Llama, Mistral and Qwen: query, key and value by key-value group.

@@ -1,6 +1,6 @@
 //! Fused layers of EnCodon.
 
-use crate::checkpoint::mapping::{By, Drop, Layout, Pad, Rule, Table, When};
+use crate::checkpoint::mapping::{By, Drop, Layout, Pad, Rule, Table};
 
 /// EnCodon under the names of NVIDIA's conversion: its inner norms stand before the matrices that
 /// end the branches. Its embedding has no rows beyond the vocabulary.
@@ -98,37 +98,13 @@ pub(crate) const ENCODON: Table = Table {
     ]],
     prefixes: &["", "model."],
     drops: &[
-        Drop {
-            hub: "{prefix}layers.{layer}.self_attention.layernorm_qkv._extra_state",
-            when: When::Always,
-        },
-        Drop {
-            hub: "{prefix}layers.{layer}.self_attention.core_attention._extra_state",
-            when: When::Always,
-        },
-        Drop {
-            hub: "{prefix}layers.{layer}.self_attention.proj._extra_state",
-            when: When::Always,
-        },
-        Drop {
-            hub: "{prefix}layers.{layer}.mlp_fc1._extra_state",
-            when: When::Always,
-        },
-        Drop {
-            hub: "{prefix}layers.{layer}.mlp_fc2._extra_state",
-            when: When::Always,
-        },
-        Drop {
-            hub: "{prefix}cls.0._extra_state",
-            when: When::Always,
-        },
-        Drop {
-            hub: "{prefix}cls.2._extra_state",
-            when: When::Always,
-        },
-        Drop {
-            hub: "{prefix}rotary_embeddings.inv_freq",
-            when: When::Always,
-        },
+        Drop::always("{prefix}layers.{layer}.self_attention.layernorm_qkv._extra_state"),
+        Drop::always("{prefix}layers.{layer}.self_attention.core_attention._extra_state"),
+        Drop::always("{prefix}layers.{layer}.self_attention.proj._extra_state"),
+        Drop::always("{prefix}layers.{layer}.mlp_fc1._extra_state"),
+        Drop::always("{prefix}layers.{layer}.mlp_fc2._extra_state"),
+        Drop::always("{prefix}cls.0._extra_state"),
+        Drop::always("{prefix}cls.2._extra_state"),
+        Drop::always("{prefix}rotary_embeddings.inv_freq"),
     ],
 };

@@ -1,6 +1,6 @@
 //! Fused layers of ESM-2.
 
-use crate::checkpoint::mapping::{By, Drop, Layout, Pad, Rule, Table, When};
+use crate::checkpoint::mapping::{By, Drop, Layout, Pad, Rule, Table};
 
 /// ESM-2.
 pub(crate) const ESM: Table = Table {
@@ -93,41 +93,17 @@ pub(crate) const ESM: Table = Table {
     ]],
     prefixes: &[""],
     drops: &[
-        Drop {
-            hub: "model.encoder.layers.{layer}.self_attention.layernorm_qkv._extra_state",
-            when: When::Always,
-        },
-        Drop {
-            hub: "model.encoder.layers.{layer}.self_attention.proj._extra_state",
-            when: When::Always,
-        },
-        Drop {
-            hub: "model.encoder.layers.{layer}.self_attention.core_attention._extra_state",
-            when: When::Always,
-        },
-        Drop {
-            hub: "model.encoder.layers.{layer}.layernorm_mlp._extra_state",
-            when: When::Always,
-        },
-        Drop {
-            hub: "lm_head.dense._extra_state",
-            when: When::Always,
-        },
-        Drop {
-            hub: "lm_head.decoder._extra_state",
-            when: When::Always,
-        },
-        Drop {
-            hub: "model.encoder.emb_layer_norm_after._extra_state",
-            when: When::Always,
-        },
-        Drop {
-            hub: "model.encoder.rotary_embeddings.inv_freq",
-            when: When::Always,
-        },
-        Drop {
-            hub: "lm_head.decoder.weight",
-            when: When::SameAs("model.embeddings.word_embeddings.weight"),
-        },
+        Drop::always("model.encoder.layers.{layer}.self_attention.layernorm_qkv._extra_state"),
+        Drop::always("model.encoder.layers.{layer}.self_attention.proj._extra_state"),
+        Drop::always("model.encoder.layers.{layer}.self_attention.core_attention._extra_state"),
+        Drop::always("model.encoder.layers.{layer}.layernorm_mlp._extra_state"),
+        Drop::always("lm_head.dense._extra_state"),
+        Drop::always("lm_head.decoder._extra_state"),
+        Drop::always("model.encoder.emb_layer_norm_after._extra_state"),
+        Drop::always("model.encoder.rotary_embeddings.inv_freq"),
+        Drop::same_as(
+            "lm_head.decoder.weight",
+            "model.embeddings.word_embeddings.weight",
+        ),
     ],
 };

@@ -1,6 +1,6 @@
 //! Fused layers of GPT-2.
 
-use crate::checkpoint::mapping::{Drop, Layout, Pad, Rule, Table, When};
+use crate::checkpoint::mapping::{Drop, Layout, Pad, Rule, Table};
 
 /// GPT-2: fused layers keep matrices `[out, in]`, the reference `[in, out]`. No reference has such
 /// a checkpoint; outside of its layers the names are those of the hub.
@@ -67,33 +67,12 @@ pub(crate) const GPT2: Table = Table {
     ]],
     prefixes: &[""],
     drops: &[
-        Drop {
-            hub: "transformer.h.{layer}.self_attention.layernorm_qkv._extra_state",
-            when: When::Always,
-        },
-        Drop {
-            hub: "transformer.h.{layer}.self_attention.core_attention._extra_state",
-            when: When::Always,
-        },
-        Drop {
-            hub: "transformer.h.{layer}.self_attention.proj._extra_state",
-            when: When::Always,
-        },
-        Drop {
-            hub: "transformer.h.{layer}.layernorm_mlp._extra_state",
-            when: When::Always,
-        },
-        Drop {
-            hub: "transformer.ln_f._extra_state",
-            when: When::Always,
-        },
-        Drop {
-            hub: "lm_head._extra_state",
-            when: When::Always,
-        },
-        Drop {
-            hub: "lm_head.weight",
-            when: When::SameAs("transformer.wte.weight"),
-        },
+        Drop::always("transformer.h.{layer}.self_attention.layernorm_qkv._extra_state"),
+        Drop::always("transformer.h.{layer}.self_attention.core_attention._extra_state"),
+        Drop::always("transformer.h.{layer}.self_attention.proj._extra_state"),
+        Drop::always("transformer.h.{layer}.layernorm_mlp._extra_state"),
+        Drop::always("transformer.ln_f._extra_state"),
+        Drop::always("lm_head._extra_state"),
+        Drop::same_as("lm_head.weight", "transformer.wte.weight"),
     ],
 };

@@ -9,8 +9,9 @@ mod meter;
 use meter::{Meter, say};
 use std::hint::black_box;
 use tenon_kernels::{
-    Attention, AttentionGrads, Cache, CachedAttention, Cols, Cx, Isa, Pool, attention,
-    attention_cached, attention_vjp, attention_vjp_work_len, attention_work_len, split_cols,
+    Arena, Attention, AttentionGrads, Cache, CachedAttention, Cols, Cx, Isa, Pool, Region,
+    attention, attention_cached, attention_vjp, attention_vjp_work_len, attention_work_len,
+    split_cols,
 };
 
 /// Sequences and their length.
@@ -63,17 +64,22 @@ fn main() {
             }
         }
     }
-    let of_models = [(8, 256, 4, 4, "gpt28m"), (2, 1024, 8, 2, "grouped")];
-    for (n_seqs, length, n_heads, n_kv_heads, name) in of_models {
+    let of_models = [
+        (8, 256, 4, 4, 64, true, "gpt28m"),
+        (2, 1024, 8, 2, 64, true, "grouped"),
+        (8, 256, 20, 20, 16, false, "esm2_8m"),
+    ];
+    for (n_seqs, length, n_heads, n_kv_heads, head_dim, causal, name) in of_models {
         let shape = Shape {
             n_seqs,
             length,
             n_heads,
             n_kv_heads,
-            head_dim: 64,
-            causal: true,
+            head_dim,
+            causal,
         };
-        train(cx, &meter, shape, &format!("{n_seqs}x{length} d64 {name}"));
+        let name = format!("{n_seqs}x{length} d{head_dim} {name}");
+        train(cx, &meter, shape, &name);
     }
     decode(cx, &meter);
 }
@@ -104,11 +110,35 @@ fn train(cx: Cx<'_>, meter: &Meter, shape: Shape, name: &str) {
     } = shape;
     let (n, width, kv_width) = (n_seqs * length, n_heads * head_dim, n_kv_heads * head_dim);
     let row_stride = width + 2 * kv_width;
-    let value = |i: usize| (i * 7919 % 997) as f32 / 997.0 - 0.5;
-    let qkv: Vec<f32> = (0..n * row_stride).map(value).collect();
+    let work_len = attention_vjp_work_len::<f32>(head_dim, cx.pool().threads());
+    let lens = [
+        n * row_stride,
+        n * width,
+        n * n_heads,
+        work_len,
+        n * width,
+        n * row_stride,
+    ];
+    // In an arena, as in a model.
+    let mut arena = Arena::new(lens.iter().map(|len| bytes_of(*len)).sum());
+    let lend = arena.lend();
+    let mut offset = 0;
+    let [qkv, out, lse, work, dout, grad] = lens.map(|len| {
+        let region = Region {
+            offset,
+            bytes: bytes_of(len),
+        };
+        offset += region.bytes;
+        &mut lend.write::<f32>(region)[..len]
+    });
+    for x in [&mut *qkv, &mut *dout] {
+        for (i, x) in x.iter_mut().enumerate() {
+            *x = (i * 7919 % 997) as f32 / 997.0 - 0.5;
+        }
+    }
     let cu_seqlens: Vec<i32> = (0..=n_seqs).map(|i| (i * length) as i32).collect();
     let cols = |offset| Cols {
-        data: &qkv,
+        data: qkv,
         row_stride,
         offset,
     };
@@ -125,28 +155,29 @@ fn train(cx: Cx<'_>, meter: &Meter, shape: Shape, name: &str) {
         cu_seqlens: &cu_seqlens,
         key_mask: None,
     };
-    let (mut out, mut lse) = (vec![0.0f32; n * width], vec![0.0f32; n * n_heads]);
-    let mut work = vec![0.0; attention_vjp_work_len::<f32>(head_dim, cx.pool().threads())];
     let seen = if causal { length + 1 } else { 2 * length };
     let flops = 2.0 * (n * seen * width) as f64;
     report(meter, &format!("{name} forward"), flops, || {
-        attention(cx, a, &mut out, &mut lse, &mut work);
-        black_box(&mut out);
+        attention(cx, a, out, lse, work);
+        black_box(&mut *out);
     });
-    let dout: Vec<f32> = (0..n * width).map(value).collect();
-    let mut grad = vec![0.0f32; qkv.len()];
     report(meter, &format!("{name} both"), 3.5 * flops, || {
-        attention(cx, a, &mut out, &mut lse, &mut work);
-        let [dq, dk, dv] = split_cols(&mut grad, row_stride, [width, kv_width, kv_width]);
+        attention(cx, a, out, lse, work);
+        let [dq, dk, dv] = split_cols(grad, row_stride, [width, kv_width, kv_width]);
         let grads = AttentionGrads {
             dq,
             dk,
             dv,
             accumulate: false,
         };
-        attention_vjp(cx, a, &out, &lse, &dout, grads, &mut work);
-        black_box(&mut grad);
+        attention_vjp(cx, a, out, lse, dout, grads, work);
+        black_box(&mut *grad);
     });
+}
+
+/// Bytes of so many values, in whole cache lines.
+fn bytes_of(len: usize) -> usize {
+    (4 * len).next_multiple_of(64)
 }
 
 /// One new token behind 1000, 12 heads of 64.

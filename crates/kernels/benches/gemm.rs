@@ -17,8 +17,8 @@ use openblas::OpenBlas;
 use tenon_kernels::{Cx, Gemm, Isa, Mat, Pool, gemm, gemm_work_len};
 
 /// Rows, inputs and outputs of linear layers, and whether a model keeps the weight as inputs ×
-/// outputs: those of gpt28m, gpt26m_smallvocab and llama52m.
-const LAYERS: [([usize; 3], bool); 13] = [
+/// outputs: those of gpt28m, gpt26m_smallvocab, llama52m and ESM-2 of 8 M parameters.
+const LAYERS: [([usize; 3], bool); 16] = [
     ([2048, 256, 768], true),
     ([2048, 256, 256], true),
     ([2048, 256, 512], true),
@@ -32,6 +32,9 @@ const LAYERS: [([usize; 3], bool); 13] = [
     ([1024, 512, 1376], false),
     ([1024, 1376, 512], false),
     ([1024, 512, 32000], false),
+    ([2048, 320, 320], false),
+    ([2048, 320, 1280], false),
+    ([2048, 1280, 320], false),
 ];
 /// Turns of each library: at least so many, and until this many seconds have passed together.
 const ROUNDS_MIN: usize = 5;

@@ -77,6 +77,15 @@ pub trait Float:
         }
     }
 
+    /// 2ˣ for x ≤ 127, as a power that weighs: within 2 ulp from −126 on, 0 below −126.5, NaN at NaN.
+    fn exp2_weight(self) -> Self;
+
+    /// [`Float::exp2_weight`] of each element.
+    #[inline(always)]
+    fn exp2_block<const N: usize>(x: [Self; N]) -> [Self; N] {
+        x.map(Self::exp2_weight)
+    }
+
     /// [`Float::exp_normal`] of each element.
     #[inline(always)]
     fn exp_block<const N: usize>(x: [Self; N]) -> [Self; N] {
@@ -115,6 +124,15 @@ const EXP: [f32; 5] = [
     0.041_666_187,
     0.008_369_603,
     0.001_395_167,
+];
+/// (2ʳ − 1) / r on |r| ≤ ½, so that 2ʳ has a relative error of 3e-9.
+const EXP2: [f32; 6] = [
+    std::f32::consts::LN_2,
+    0.240_226_48,
+    0.055_503_6,
+    0.009_618_506,
+    0.001_339_080_6,
+    0.000_153_264_61,
 ];
 /// (tanh x / x − 1) / x² in x², on |x| ≤ 0.625.
 const TANH: [f32; 5] = [
@@ -171,6 +189,20 @@ fn reduce(x: f32) -> (f32, f32) {
 fn restore(p: f32, r: f32, t: f32) -> f32 {
     let e = p.mul_add(r, 1.0).mul_add(r, 1.0);
     e * f32::from_bits((t.to_bits() << 23).wrapping_add(1.0f32.to_bits()))
+}
+
+/// n and r with x = n + r, |r| ≤ ½, for x held above −127; n sits in the low bits.
+#[inline(always)]
+fn reduce2(x: f32) -> (f32, f32) {
+    let x = if x < -127.0 { -127.0 } else { x };
+    let t = x + ROUNDER;
+    (t, x - (t - ROUNDER))
+}
+
+/// 2ⁿ·(1 + p·r). n is in −127..=127, so that 2ⁿ is 0 at the end.
+#[inline(always)]
+fn restore2(p: f32, r: f32, t: f32) -> f32 {
+    p.mul_add(r, 1.0) * f32::from_bits((t.to_bits() << 23).wrapping_add(1.0f32.to_bits()))
 }
 
 impl Float for f32 {
@@ -252,6 +284,27 @@ impl Float for f32 {
     fn exp_normal(self) -> f32 {
         let (t, r) = reduce(self);
         restore(poly(r, EXP), r, t)
+    }
+
+    #[inline(always)]
+    fn exp2_weight(self) -> f32 {
+        let (t, r) = reduce2(self);
+        restore2(poly(r, EXP2), r, t)
+    }
+
+    #[inline(always)]
+    fn exp2_block<const N: usize>(mut x: [f32; N]) -> [f32; N] {
+        let (mut t, mut p) = ([0.0; N], [0.0; N]);
+        for l in 0..N {
+            (t[l], x[l]) = reduce2(x[l]);
+        }
+        for l in 0..N {
+            p[l] = poly(x[l], EXP2);
+        }
+        for l in 0..N {
+            x[l] = restore2(p[l], x[l], t[l]);
+        }
+        x
     }
 
     /// Stage by stage, so that the chains of several registers overlap.
@@ -356,6 +409,11 @@ impl Float for f64 {
     }
 
     #[inline(always)]
+    fn exp2_weight(self) -> f64 {
+        libm::exp2(self)
+    }
+
+    #[inline(always)]
     fn normal_tail(self, _density: f64) -> f64 {
         0.5 * libm::erfc(self * std::f64::consts::FRAC_1_SQRT_2)
     }
@@ -424,6 +482,20 @@ mod tests {
             assert_eq!(f(x), f32::INFINITY, "e^{x}");
         }
         assert!(f(-87.5) <= f32::MIN_POSITIVE);
+        assert!(f(f32::NAN).is_nan());
+        assert_eq!((f(0.0), f(-0.0)), (1.0, 1.0));
+    }
+
+    #[test]
+    fn powers_of_two_are_close() {
+        let f = Float::exp2_weight;
+        assert_ulp("exp2_weight", worst_ulp(f, libm::exp2, 1e-10, 126.0), 2.0);
+        for x in [-1e30, -150.0, -126.6, -127.0, f32::NEG_INFINITY] {
+            assert_eq!(f(x), 0.0, "2^{x}");
+        }
+        for n in -126i16..128 {
+            assert_eq!(f(f32::from(n)), 2f32.powi(i32::from(n)), "2^{n}");
+        }
         assert!(f(f32::NAN).is_nan());
         assert_eq!((f(0.0), f(-0.0)), (1.0, 1.0));
     }

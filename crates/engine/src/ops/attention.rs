@@ -14,12 +14,13 @@ use crate::table::{AttentionDims, AttentionIn, Buf};
 /// 0.
 ///
 /// Inputs: as the layout says, then `bounds [S+1]`, then `key_mask [N]` when `key_mask`. Outputs
-/// `out [N, H·K]`, and for the derivative `lse [N, H]`, the logarithm of the softmax' denominator.
+/// `out [N, H·K]`, and for the derivative `lse [N, H]`, the logarithm to the base 2 of the softmax'
+/// denominator.
 ///
 /// C1 widths fit heads. C2 `H` is a multiple of `G`. C3 bounds are `[S+1]` indices. C4 the mask has
 /// one index a token. C5 a window is at least 1.
 ///
-/// Derivative (Dao 2023, §3.1), with `P = exp(S − lse)`, `dP = dO·vᵀ`, `δ = rowsum(dO ∘ O)`: `dv =
+/// Derivative (Dao 2023, §3.1), with `P = exp(S) / 2^lse`, `dP = dO·vᵀ`, `δ = rowsum(dO ∘ O)`: `dv =
 /// Pᵀ·dO`, `dS = P ∘ (dP − δ)`, `dq = scale·dS·k`, `dk = scale·dSᵀ·q`; heads that share a key/value
 /// head add up.
 #[derive(Clone, Copy, Debug)]

@@ -1,10 +1,11 @@
-//! The derivative, tile by tile: scores are computed again from the saved log-normalisers.
+//! The derivative, tile by tile: scores are computed again from the saved normalisers.
 
+use super::forward::score_factor;
 use super::sight::Sight;
-use super::{Attention, GROUP, STRIP, Seen, TK, TQ, fetch_early, gather, turn};
+use super::softmax::{hide, scale_all, scale_lanes};
+use super::{Attention, GROUP, STRIP, Seen, TK, TQ, copy_row, fetch_early, gather, turn};
 use crate::gemm::{Finish, Product, multiply};
 use crate::isa::simd;
-use crate::lanes;
 use crate::pool::Parts;
 use crate::{Cols, ColsMut, Cx, Float, Isa};
 use std::ops::Range;
@@ -33,15 +34,15 @@ fn worker_len(head_dim: usize) -> usize {
 
 /// Workspace of one worker.
 struct Space<'w, S> {
-    /// Queries and gradients of the output, `[d, TQ]`.
+    /// Queries times the factor on scores and gradients of the output, `[d, TQ]`.
     turned: [&'w mut [S]; 2],
-    /// The same, `[TQ, d]`.
+    /// Queries times the scale and gradients of the output, `[TQ, d]`.
     rows: [&'w mut [S]; 2],
     /// Gradient of the queries, `[TQ, d]`.
     dq: &'w mut [S],
     /// Keys and values, `[TK, d]`.
     tile: [&'w mut [S]; 2],
-    /// P and scale·dS, `[TK, TQ]`.
+    /// P and dS, `[TK, TQ]`.
     weights: [&'w mut [S]; 2],
 }
 
@@ -64,7 +65,7 @@ impl<'w, S> Space<'w, S> {
 
 /// The derivative of [`crate::attention`] for dout `[N, H·K]`, from its `out` and `lse`. With
 /// weights P and δ_i = ⟨dout_i, out_i⟩: dv_j = Σ P_ij·dout_i; dS = P∘(dout·vᵀ − δ); dq =
-/// scale·dS·k; dk = scale·dSᵀ·q. Sums over queries run by head, then by tile of 96 rows of the
+/// scale·dS·k; dk = scale·dSᵀ·q. Sums over queries run by head, then by tile of 192 rows of the
 /// sequence. `work` has [`attention_vjp_work_len`] elements.
 ///
 /// # Panics
@@ -146,7 +147,7 @@ struct Unit<'a, S> {
 /// A tile of queries of one head.
 struct Queries<S> {
     rows: Range<usize>,
-    /// Log-normaliser of each lane, 0 where nothing is seen.
+    /// Log₂-normaliser of each lane, 0 where nothing is seen.
     lse: [S; TQ],
     /// ⟨dout, out⟩ of each lane.
     delta: [S; TQ],
@@ -188,30 +189,35 @@ impl<S: Float> Unit<'_, S> {
             turn(self.isa, x, rows.clone(), head * d, space.turned[i], d);
             gather(self.isa, x, rows, head * d, space.rows[i], d);
         }
-        let queries = self.queries(head, &rows);
+        turn(self.isa, self.out, absolute.clone(), head * d, space.dq, d);
+        let queries = self.queries(head, &rows, space.dq, space.turned[1]);
+        let (n, scale) = (rows.len(), S::from_f64(self.a.scale));
+        scale_lanes(self.isa, score_factor(self.a.scale), n, space.turned[0]);
+        scale_all(self.isa, scale, &mut space.rows[0][..n * d]);
         let all = self.sight.range(rows.start).start..self.sight.range(rows.end - 1).end;
         space.dq.fill(S::ZERO);
         for keys in self.sight.tiles(all.start..all.end.max(all.start)) {
             // SAFETY: passed on.
             unsafe { self.add_tile(&queries, &keys, &mut space) };
         }
+        scale_all(self.isa, scale, &mut space.dq[..n * d]);
         for (i, dq) in absolute.zip(space.dq.chunks_exact(d)) {
             // SAFETY: the caller's promise.
             let to = unsafe { self.grads.dq.row(i, head * d, d) };
             if self.grads.accumulate {
                 add(self.isa, dq, to);
             } else {
-                to.copy_from_slice(dq);
+                copy_row(dq, to);
             }
         }
     }
 
-    fn queries(&self, head: usize, rows: &Range<usize>) -> Queries<S> {
-        let d = self.a.head_dim;
+    /// From `out` and `dout` of the rows, `[d, TQ]` both.
+    fn queries(&self, head: usize, rows: &Range<usize>, out: &[S], dout: &[S]) -> Queries<S> {
         let mut queries = Queries {
             rows: rows.clone(),
             lse: [S::ZERO; TQ],
-            delta: [S::ZERO; TQ],
+            delta: dots(self.isa, out, dout),
             start: [0; TQ],
             end: [0; TQ],
         };
@@ -219,11 +225,6 @@ impl<S: Float> Unit<'_, S> {
             let row = self.start + i;
             let lse = self.lse[row * self.a.n_heads + head];
             queries.lse[lane] = if lse == S::NEG_INFINITY { S::ZERO } else { lse };
-            queries.delta[lane] = dot(
-                self.isa,
-                self.out.row(row, head * d, d),
-                self.dout.row(row, head * d, d),
-            );
             let seen = self.sight.range(i);
             (queries.start[lane], queries.end[lane]) = (seen.start as u32, seen.end as u32);
         }
@@ -255,13 +256,12 @@ impl<S: Float> Unit<'_, S> {
         for j in keys.clone().filter(|&j| self.sight.is_hole(j)) {
             weights[(j - keys.start) * TQ..][..n].fill(S::NEG_INFINITY);
         }
-        let scale = S::from_f64(self.a.scale);
         for strip in 0..n.div_ceil(STRIP) {
             let keys_seen = seen.of_strip(strip);
             let first_key = (keys.start + keys_seen.start) as u32;
             let at = keys_seen.start * TQ..keys_seen.end * TQ;
             let (p, ds) = (&mut weights[at.clone()], &mut dscores[at]);
-            dscores_strip(self.isa, scale, first_key, strip * STRIP, queries, p, ds);
+            dscores_strip(self.isa, first_key, strip * STRIP, queries, p, ds);
         }
         seen.clear_unseen(n, weights);
         seen.clear_unseen(n, dscores);
@@ -277,7 +277,7 @@ impl<S: Float> Unit<'_, S> {
         }
     }
 
-    /// ⟨k, q⟩ and ⟨v, dout⟩ of some lanes and keys of the tile.
+    /// Scores and ⟨v, dout⟩ of some lanes and keys of the tile.
     fn scores(&self, lanes: Range<usize>, keys: Range<usize>, space: &mut Space<'_, S>) {
         let d = self.a.head_dim;
         if keys.is_empty() {
@@ -295,7 +295,7 @@ impl<S: Float> Unit<'_, S> {
                 b_row: TQ,
                 c: space.weights[i][keys.start * TQ + lanes.start..].as_mut_ptr(),
                 c_row: TQ,
-                finish: Finish::plain(false),
+                finish: Finish::near(false),
             };
             // SAFETY: the buffers hold TK keys by d columns, d columns by TQ lanes and TK keys by
             // TQ lanes; lanes and keys lie inside.
@@ -356,7 +356,7 @@ impl<S: Float> Unit<'_, S> {
             b_row: d,
             c: space.dq[lanes.start * d..lanes.end * d].as_mut_ptr(),
             c_row: d,
-            finish: Finish::plain(true),
+            finish: Finish::near(true),
         };
         // SAFETY: as in `scores`, and dq holds TQ lanes by d columns.
         unsafe { multiply(self.isa, product) };
@@ -373,9 +373,8 @@ simd! {
 
 simd! {
     /// Scores of a strip of lanes, rows of keys `TQ` apart, to weights P in place, and ⟨dout, v⟩ to
-    /// scale·P·(⟨dout, v⟩ − δ) in place.
+    /// P·(⟨dout, v⟩ − δ) in place.
     fn dscores_strip<S: Float>(
-        scale: S,
         first_key: u32,
         lane: usize,
         queries: &Queries<S>,
@@ -383,37 +382,39 @@ simd! {
         dscores: &mut [S],
     ) {
         let at = lane..lane + STRIP;
-        let start: [u32; STRIP] = queries.start[at.clone()].try_into().expect("a strip");
-        let end: [u32; STRIP] = queries.end[at.clone()].try_into().expect("a strip");
+        let sees = (&queries.start, &queries.end);
         let lse: [S; STRIP] = queries.lse[at.clone()].try_into().expect("a strip");
         let delta: [S; STRIP] = queries.delta[at.clone()].try_into().expect("a strip");
-        let last_key = first_key + (weights.len() / TQ) as u32;
-        let mut partial = false;
-        for l in 0..STRIP {
-            partial |= start[l] > first_key || end[l] < last_key;
-        }
+        hide(first_key, sees, lane, S::NEG_INFINITY, weights);
         let rows = weights.chunks_exact_mut(TQ).zip(dscores.chunks_exact_mut(TQ));
-        for (j, (weights, dscores)) in (first_key..).zip(rows) {
+        for (weights, dscores) in rows {
+            // The compiler would take eight rows at once, and gather every register.
+            std::hint::black_box(());
             let p: &mut [S; STRIP] = (&mut weights[at.clone()]).try_into().expect("a strip");
             let ds: &mut [S; STRIP] = (&mut dscores[at.clone()]).try_into().expect("a strip");
             for l in 0..STRIP {
-                p[l] = (p[l] * scale - lse[l]).exp();
-                ds[l] = p[l] * (ds[l] - delta[l]) * scale;
+                p[l] -= lse[l];
             }
-            if partial {
-                // A NaN in a hidden key's value must not reach this row.
-                for l in 0..STRIP {
-                    let seen = (j >= start[l]) & (j < end[l]);
-                    p[l] = if seen { p[l] } else { S::ZERO };
-                    ds[l] = if seen { ds[l] } else { S::ZERO };
-                }
+            *p = S::exp2_block(*p);
+            for l in 0..STRIP {
+                ds[l] = p[l] * (ds[l] - delta[l]);
             }
         }
+        // A NaN in a hidden key's value must not reach this row.
+        hide(first_key, sees, lane, S::ZERO, dscores);
     }
 }
 
 simd! {
-    fn dot<S: Float>(x: &[S], y: &[S]) -> S {
-        lanes::dot(x, y)
+    /// ⟨x, y⟩ of each lane, a chain over the columns.
+    fn dots<S: Float>(x: &[S], y: &[S]) -> [S; TQ] {
+        let mut sums = [S::ZERO; TQ];
+        let columns = x.as_chunks::<TQ>().0.iter().zip(y.as_chunks::<TQ>().0);
+        for (x, y) in columns {
+            for l in 0..TQ {
+                sums[l] = x[l].mul_add(y[l], sums[l]);
+            }
+        }
+        sums
     }
 }

@@ -1,6 +1,6 @@
 //! Decoding: new rows attend to a cache of keys and values.
 
-use super::forward::{Block, find_tile, n_tiles, worker_len};
+use super::forward::{Block, find_tile, n_tiles, score_factor, worker_len};
 use super::sight::Sight;
 use super::{assert_cu_seqlens, assert_heads};
 use crate::pool::Parts;
@@ -150,7 +150,7 @@ pub fn attention_cached<S: Float>(
             n_heads: a.n_heads,
             group: a.n_heads / a.n_kv_heads,
             head_dim: a.head_dim,
-            scale: S::from_f64(a.scale),
+            factor: score_factor(a.scale),
         };
         // SAFETY: no two running tasks have the same worker.
         let work = unsafe { work.part(worker * len..(worker + 1) * len) };

@@ -4,7 +4,7 @@
 //! Every sum runs in the order of the tiled pass, so the bits are the same.
 
 use super::forward::Block;
-use super::softmax::divide;
+use super::softmax::{divide, scale_all};
 use super::{TK, TQ, fetch_early};
 use crate::gemm::{Block as Turned, turn_block};
 use crate::isa::simd;
@@ -26,10 +26,11 @@ const EXPS: usize = 16;
 
 // What is left of a tile or of a register would not be computed, or not have its workspace.
 const _: () = assert!(TK.is_multiple_of(EXPS) && KEYS.is_multiple_of(SIDE_BY_SIDE));
-const _: () = assert!(COLS.is_multiple_of(EXPS) && KEYS + FEW <= 2 * (TQ + TK));
+const _: () = assert!(COLS.is_multiple_of(EXPS) && KEYS + 2 * FEW <= 2 * (TQ + TK));
 
 /// One query and its running softmax.
 struct Query<'a, S> {
+    /// Times the factor on scores.
     q: &'a [S],
     /// Row of the result, in heads.
     to: usize,
@@ -60,16 +61,20 @@ impl<S: Float> Block<'_, S> {
         debug_assert!(!self.sight.has_holes(), "few queries under a mask");
         let d = self.head_dim;
         let (turned, work) = work.split_at_mut(KEYS * d);
-        let sums = &mut work[..FEW * d];
+        let (sums, work) = work.split_at_mut(FEW * d);
         sums.fill(S::ZERO);
+        let mut scaled = work.chunks_exact_mut(d);
         let mut queries = [const { None }; FEW];
         let first = self.kv_head * self.group;
         let all = rows
             .clone()
             .flat_map(|i| (0..self.group).map(move |h| (i, first + h)));
         for (query, (i, head)) in queries.iter_mut().zip(all) {
+            let q = scaled.next().expect("a row for each of few queries");
+            q.copy_from_slice(self.q.row(self.q_start + i, head * d, d));
+            scale_all(self.isa, self.factor, q);
             *query = Some(Query {
-                q: self.q.row(self.q_start + i, head * d, d),
+                q,
                 to: (self.q_start + i) * self.n_heads + head,
                 seen: self.sight.range(self.past + i),
                 max: S::NEG_INFINITY,
@@ -117,7 +122,7 @@ impl<S: Float> Block<'_, S> {
                 continue;
             }
             let mine = seen.start - keys.start..seen.end - keys.start;
-            let fade = softmax(self.isa, self.scale, mine.clone(), query);
+            let fade = softmax(self.isa, mine.clone(), query);
             let values = Cols {
                 data: &self.v.data[(self.k_start + seen.start) * self.v.row_stride..],
                 offset: self.v.offset + at,
@@ -145,7 +150,7 @@ fn turn_keys<S: Float>(block: &Block<'_, S>, row: usize, len: usize, turned: &mu
 }
 
 simd! {
-    /// ⟨k, q⟩ of turned keys; what lies behind the last of them is computed and dropped.
+    /// Scores of turned keys; what lies behind the last of them is computed and dropped.
     fn scores<S: Float>(q: &[S], turned: &[S], to: &mut [S]) {
         let mut acc = [S::ZERO; KEYS];
         for (k, &q) in turned.as_chunks::<KEYS>().0.iter().zip(q) {
@@ -160,10 +165,7 @@ simd! {
 simd! {
     /// Turns the scores `seen` of a tile into weights relative to the new running maximum; returns
     /// the factor on what was summed before.
-    fn softmax<S: Float>(scale: S, seen: Range<usize>, query: &mut Query<'_, S>) -> S {
-        for w in &mut query.weights {
-            *w *= scale;
-        }
+    fn softmax<S: Float>(seen: Range<usize>, query: &mut Query<'_, S>) -> S {
         let greatest = lanes::max(&query.weights[seen.clone()]);
         let old = query.max;
         query.max = if greatest > old { greatest } else { old };
@@ -171,14 +173,15 @@ simd! {
         let base = if query.max == S::NEG_INFINITY { S::ZERO } else { query.max };
         for w in query.weights.as_chunks_mut::<EXPS>().0 {
             for l in 0..EXPS {
-                w[l] = (w[l] - base).exp();
+                w[l] -= base;
             }
+            *w = S::exp2_block(*w);
         }
         let mut total = S::ZERO;
         for &w in &query.weights[seen] {
             total += w;
         }
-        let fade = (old - base).exp();
+        let fade = (old - base).exp2_weight();
         query.sum = query.sum.mul_add(fade, total);
         fade
     }

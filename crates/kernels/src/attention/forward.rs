@@ -1,8 +1,8 @@
 //! The forward pass, tile by tile.
 
 use super::sight::Sight;
-use super::softmax::{Lanes, divide, fade, normalisers, softmax_strip};
-use super::{Attention, GROUP, STRIP, Seen, TK, TQ, fetch_early, gather, turn};
+use super::softmax::{Lanes, divide, fade, normalisers, scale_lanes, softmax_strip};
+use super::{Attention, GROUP, STRIP, Seen, TK, TQ, copy_row, fetch_early, gather, turn};
 use crate::gemm::{Finish, Product, multiply};
 use crate::pool::Parts;
 use crate::{Cols, Cx, Float, Isa};
@@ -18,8 +18,9 @@ pub(super) fn worker_len(head_dim: usize) -> usize {
     2 * (TQ + TK) * head_dim + TK * TQ
 }
 
-/// out `[N, H·K]` = softmax(scale · q·kᵀ) · v within each sequence, and the log-normalisers lse
-/// `[N, H]`. A row that sees no key gets 0 and −∞. `work` has [`attention_work_len`] elements.
+/// out `[N, H·K]` = softmax(scale · q·kᵀ) · v within each sequence, and the normalisers lse `[N, H]`
+/// = log₂ Σ exp(scale · ⟨q, k⟩). A row that sees no key gets 0 and −∞. `work` has
+/// [`attention_work_len`] elements.
 ///
 /// # Panics
 /// When a length does not fit.
@@ -67,13 +68,18 @@ pub fn attention<S: Float>(
             n_heads: a.n_heads,
             group: a.n_heads / a.n_kv_heads,
             head_dim: a.head_dim,
-            scale: S::from_f64(a.scale),
+            factor: score_factor(a.scale),
         };
         // SAFETY: no two running tasks have the same worker.
         let work = unsafe { work.part(worker * len..(worker + 1) * len) };
         // SAFETY: every task has its own rows and heads.
         unsafe { block.compute(rows, &out, Some(&lse), work) }
     });
+}
+
+/// The factor on queries that makes scores of them logarithms to the base 2.
+pub(super) fn score_factor<S: Float>(scale: f64) -> S {
+    S::from_f64(scale * std::f64::consts::LOG2_E)
 }
 
 /// Tiles of queries in a sequence given by its two ends.
@@ -111,12 +117,13 @@ pub(super) struct Block<'a, S> {
     pub(super) n_heads: usize,
     pub(super) group: usize,
     pub(super) head_dim: usize,
-    pub(super) scale: S,
+    /// On the scores; see [`score_factor`].
+    pub(super) factor: S,
 }
 
 /// Workspace of one worker.
 struct Space<'w, S> {
-    /// Queries, `[d, TQ]`.
+    /// Queries times the factor, `[d, TQ]`.
     turned: &'w mut [S],
     /// Weighted sums of values, `[TQ, d]`.
     sums: &'w mut [S],
@@ -181,6 +188,7 @@ impl<S: Float> Block<'_, S> {
             let to = &mut space.turned[h * rows.len()..];
             turn(self.isa, self.q, queries, head * d, to, d);
         }
+        scale_lanes(self.isa, self.factor, lanes.n, space.turned);
         let all = self.sight.range(self.past + rows.start).start
             ..self.sight.range(self.past + rows.end - 1).end;
         let mut is_first = true;
@@ -200,7 +208,7 @@ impl<S: Float> Block<'_, S> {
                 let row = (self.q_start + i) * self.n_heads + head;
                 // SAFETY: the caller's promise.
                 let to = unsafe { out.part(row * d..(row + 1) * d) };
-                to.copy_from_slice(&sums[lane * d..][..d]);
+                copy_row(&sums[lane * d..][..d], to);
                 if let Some((lse, normalisers)) = &lse {
                     // SAFETY: the caller's promise.
                     let to = unsafe { lse.part(row..row + 1) };
@@ -262,7 +270,7 @@ impl<S: Float> Block<'_, S> {
             let seen = seen.of_strip(strip);
             let rows = &mut space.scores[seen.start * TQ..seen.end * TQ];
             let first_key = (keys.start + seen.start) as u32;
-            softmax_strip(self.isa, self.scale, first_key, strip * STRIP, lanes, rows);
+            softmax_strip(self.isa, first_key, strip * STRIP, lanes, rows);
         }
         seen.clear_unseen(n, space.scores);
         if !is_first {
@@ -275,7 +283,7 @@ impl<S: Float> Block<'_, S> {
         }
     }
 
-    /// ⟨k, q⟩ of some lanes and keys of the tile.
+    /// Scores of some lanes and keys of the tile.
     fn scores(
         &self,
         lanes: Range<usize>,
@@ -298,7 +306,7 @@ impl<S: Float> Block<'_, S> {
             b_row: TQ,
             c: space.scores[keys.start * TQ + lanes.start..].as_mut_ptr(),
             c_row: TQ,
-            finish: Finish::plain(false),
+            finish: Finish::near(false),
         };
         // SAFETY: the buffers hold d columns by TQ lanes and TK keys by TQ lanes; lanes and keys
         // lie inside, and the tile's keys are there: gathered, or as the entry point checked.
@@ -326,7 +334,7 @@ impl<S: Float> Block<'_, S> {
             b_row: v_row,
             c: space.sums[lanes.start * d..lanes.end * d].as_mut_ptr(),
             c_row: d,
-            finish: Finish::plain(!is_first),
+            finish: Finish::near(!is_first),
         };
         // SAFETY: as in `scores`, and sums hold TQ lanes by d columns.
         unsafe { multiply(self.isa, product) };

@@ -31,7 +31,7 @@ use std::ops::Range;
 /// Keys in a tile: whole rows and columns of register tiles of every instruction set.
 pub(crate) const TK: usize = 96;
 /// Queries in a tile, likewise.
-pub(crate) const TQ: usize = 96;
+pub(crate) const TQ: usize = 192;
 /// Elements of a row that are handled together.
 const BLOCK: usize = 8;
 /// Lanes whose softmax is kept in registers.
@@ -143,6 +143,17 @@ simd! {
             }
         }
     }
+}
+
+/// Copies a short row: blocks of a fixed length are no calls.
+#[inline(always)]
+fn copy_row<S: Float>(from: &[S], to: &mut [S]) {
+    let (from, rest) = from.as_chunks::<BLOCK>();
+    let (blocks, last) = to.as_chunks_mut::<BLOCK>();
+    for (to, from) in blocks.iter_mut().zip(from) {
+        *to = *from;
+    }
+    last.copy_from_slice(rest);
 }
 
 /// Asks for what [`gather`] will read.

@@ -1,6 +1,8 @@
-//! The running softmax of lanes, and the sums that it weighs.
+//! The running softmax of lanes, and the sums that it weighs. Scores, maxima and normalisers are
+//! logarithms to the base 2, which are the cheaper ones: queries come multiplied by log₂ e.
 
 use super::{BLOCK, STRIP, TQ};
+use crate::Float;
 use crate::isa::simd;
 
 /// Running maxima and sums of the lanes, and what each lane sees.
@@ -14,38 +16,47 @@ pub(super) struct Lanes<S> {
     pub(super) end: [u32; TQ],
 }
 
+/// Gives the elements of a strip of lanes, rows of keys `TQ` apart, a value wherever a lane does not
+/// see the key. These are few: of a strip there are only the rows that some of its lanes sees.
+pub(super) fn hide<S: Float>(
+    first_key: u32,
+    (start, end): (&[u32; TQ], &[u32; TQ]),
+    lane: usize,
+    value: S,
+    rows: &mut [S],
+) {
+    let last_key = first_key + (rows.len() / TQ) as u32;
+    let strip = lane..lane + STRIP;
+    if strip
+        .clone()
+        .all(|l| start[l] <= first_key && end[l] >= last_key)
+    {
+        return;
+    }
+    for lane in strip {
+        let start = start[lane].clamp(first_key, last_key);
+        let end = end[lane].clamp(start, last_key);
+        for j in (first_key..start).chain(end..last_key) {
+            rows[(j - first_key) as usize * TQ + lane] = value;
+        }
+    }
+}
+
 simd! {
     /// Turns the scores of a strip of lanes, rows of keys `TQ` apart, into weights relative to the
-    /// new running maximum.
+    /// new running maximum. Weights below the normal range are 0.
     pub(super) fn softmax_strip<S: Float>(
-        scale: S,
         first_key: u32,
         lane: usize,
         lanes: &mut Lanes<S>,
         rows: &mut [S],
     ) {
-        let n_keys = (rows.len() / TQ) as u32;
         let at = lane..lane + STRIP;
-        let start: [u32; STRIP] = lanes.start[at.clone()].try_into().expect("a strip");
-        let end: [u32; STRIP] = lanes.end[at.clone()].try_into().expect("a strip");
         let old: [S; STRIP] = lanes.max[at.clone()].try_into().expect("a strip");
         let mut max = old;
-        let mut partial = false;
-        for l in 0..STRIP {
-            partial |= start[l] > first_key || end[l] < first_key + n_keys;
-        }
-        for (j, row) in (first_key..).zip(rows.chunks_exact_mut(TQ)) {
+        hide(first_key, (&lanes.start, &lanes.end), lane, S::NEG_INFINITY, rows);
+        for row in rows.chunks_exact_mut(TQ) {
             let row: &mut [S; STRIP] = (&mut row[at.clone()]).try_into().expect("a strip");
-            if partial {
-                for l in 0..STRIP {
-                    let seen = (j >= start[l]) & (j < end[l]);
-                    row[l] = if seen { row[l] * scale } else { S::NEG_INFINITY };
-                }
-            } else {
-                for l in 0..STRIP {
-                    row[l] *= scale;
-                }
-            }
             // A NaN may get lost here; its weight stays NaN.
             for l in 0..STRIP {
                 max[l] = if row[l] > max[l] { row[l] } else { max[l] };
@@ -60,15 +71,38 @@ simd! {
         for row in rows.chunks_exact_mut(TQ) {
             let row: &mut [S; STRIP] = (&mut row[at.clone()]).try_into().expect("a strip");
             for l in 0..STRIP {
-                row[l] = (row[l] - base[l]).exp();
+                row[l] -= base[l];
+            }
+            *row = S::exp2_block(*row);
+            for l in 0..STRIP {
                 total[l] += row[l];
             }
         }
         for l in 0..STRIP {
-            let fade = (old[l] - base[l]).exp();
+            let fade = (old[l] - base[l]).exp2_weight();
             lanes.fade[lane + l] = fade;
             lanes.sum[lane + l] = lanes.sum[lane + l].mul_add(fade, total[l]);
             lanes.max[lane + l] = max[l];
+        }
+    }
+}
+
+simd! {
+    /// Multiplies the first `n` lanes of `[d, TQ]`.
+    pub(super) fn scale_lanes<S: Float>(factor: S, n: usize, x: &mut [S]) {
+        for x in x.chunks_exact_mut(TQ) {
+            for x in &mut x[..n] {
+                *x *= factor;
+            }
+        }
+    }
+}
+
+simd! {
+    /// Multiplies all elements.
+    pub(super) fn scale_all<S: Float>(factor: S, x: &mut [S]) {
+        for x in x {
+            *x *= factor;
         }
     }
 }
@@ -113,11 +147,12 @@ simd! {
 }
 
 simd! {
-    /// Log-normalisers of the lanes that are used.
+    /// Log₂-normalisers of the lanes that are used.
     pub(super) fn normalisers<S: Float>(lanes: &Lanes<S>) -> [S; TQ] {
         let mut lse = lanes.max;
+        let log2_e = S::from_f64(std::f64::consts::LOG2_E);
         for (lse, &total) in lse[..lanes.n].iter_mut().zip(&lanes.sum) {
-            *lse += total.ln();
+            *lse = total.ln().mul_add(log2_e, *lse);
         }
         lse
     }

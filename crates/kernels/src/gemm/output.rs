@@ -138,6 +138,7 @@ impl<S: Float> Sums<'_, S> {
         Finish {
             add: p0 > 0 || self.accumulate,
             bias,
+            near: false,
         }
     }
 

@@ -12,6 +12,8 @@ pub(crate) struct Finish<S> {
     pub(crate) add: bool,
     /// Then add these, one per column, unless null.
     pub(crate) bias: *const S,
+    /// C is in the first-level cache: it need not be asked for.
+    pub(crate) near: bool,
 }
 
 impl<S> Finish<S> {
@@ -20,6 +22,15 @@ impl<S> Finish<S> {
         Finish {
             add,
             bias: std::ptr::null(),
+            near: false,
+        }
+    }
+
+    /// The same where C is small and was just in use.
+    pub(crate) fn near(add: bool) -> Self {
+        Finish {
+            near: true,
+            ..Finish::plain(add)
         }
     }
 }
@@ -92,11 +103,13 @@ unsafe fn tile<V: Vector, const R: usize, const NV: usize, const UNIT: bool>(p: 
     let a_row = if UNIT { 1 } else { p.a_row };
     // SAFETY: all offsets are inside the product by the caller's promise.
     unsafe {
-        for i in 0..R {
-            // Rows of C seldom start on a cache line's boundary.
-            let row = p.c.add(i * p.c_row);
-            V::prefetch(row);
-            V::prefetch(row.add(NV * V::LANES - 1));
+        if !p.finish.near {
+            for i in 0..R {
+                // Rows of C seldom start on a cache line's boundary.
+                let row = p.c.add(i * p.c_row);
+                V::prefetch(row);
+                V::prefetch(row.add(NV * V::LANES - 1));
+            }
         }
         let mut acc = [[V::zero(); NV]; R];
         let mut b = p.b;

@@ -139,7 +139,7 @@ impl<S: Float> Case<S> {
                     };
                     let exps: Vec<f64> = keys.iter().map(|&j| score(j).exp()).collect();
                     let total: f64 = exps.iter().sum();
-                    lse[row * self.n_heads + h] = total.ln();
+                    lse[row * self.n_heads + h] = total.log2();
                     for (&j, e) in keys.iter().zip(&exps) {
                         for c in 0..d {
                             let v = at(first + j, kv + k_width + c);

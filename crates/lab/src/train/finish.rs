@@ -93,7 +93,7 @@ fn write_report(
         run: recorder.store.run_by_id(recorder.run)?,
         seconds: Some(end.trained.state.seconds),
         config: config_lines(end.prepared),
-        tells_tokens: !end.prepared.spec().has_classes(),
+        objective: end.prepared.spec().objective(),
         model: model_lines(end.prepared, end.fit),
         data: data_lines(end.prepared),
         summaries: recorder.store.summaries(recorder.run)?,

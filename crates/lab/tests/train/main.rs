@@ -9,6 +9,7 @@ mod parquet;
 mod place;
 mod refuse;
 mod resume;
+mod unlabelled;
 
 use std::fs;
 

@@ -1,6 +1,6 @@
 //! From the tensors that a caller gives to one packed batch.
 
-mod classes;
+pub(super) mod classes;
 
 use std::collections::BTreeMap;
 
@@ -88,7 +88,7 @@ impl Bounds {
 
 const IDS: &str = "input_ids";
 const MASK: &str = "attention_mask";
-const LABELS: &str = "labels";
+pub(super) const LABELS: &str = "labels";
 const POSITIONS: &str = "position_ids";
 const TYPES: &str = "token_type_ids";
 const BOUNDS: &str = "cu_seqlens";
@@ -105,7 +105,7 @@ const BOUNDS: &str = "cu_seqlens";
 /// it, a label that only a masked token could predict) is an error that names row and column.
 ///
 /// A model that tells the class of a sequence takes `labels` of one value a row, `[B]`, or a
-/// sequence, `[n]`; its input is the first token with mask 1.
+/// sequence, `[n]`, from its first token with mask 1. Floats come later, by [`Packed::give`].
 pub fn pack(inputs: &BTreeMap<String, IntTensor>, bounds: Bounds) -> Result<Packed> {
     let mut known = vec![IDS, MASK, LABELS, POSITIONS, BOUNDS];
     if bounds.token_types > 0 {

@@ -79,7 +79,9 @@ impl Golden {
     pub(crate) fn open(path: &Path) -> Golden {
         Golden {
             folder: folder::load(&RealDisk, &path.join("model")).unwrap(),
-            inputs: read_inputs(&RealDisk, &path.join("inputs.safetensors")).unwrap(),
+            inputs: read_inputs(&RealDisk, &path.join("inputs.safetensors"))
+                .unwrap()
+                .tensors,
             expected: Checkpoint::open(&RealDisk, &path.join("expected.safetensors")).unwrap(),
         }
     }

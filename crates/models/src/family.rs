@@ -118,6 +118,19 @@ impl Spec {
             Spec::Encoder(spec) => spec.family.name(),
         }
     }
+
+    /// Which of the family's published variants it is, to stand behind its name; `None` where there
+    /// is one.
+    pub fn variant(&self) -> Option<&'static str> {
+        match self {
+            Spec::Encoder(spec) => match spec.family {
+                Encoder::Encodon { .. } => Some("with inner norms"),
+                Encoder::PlainEncodon => Some("without inner norms"),
+                Encoder::Bert { .. } | Encoder::Esm { .. } | Encoder::Amplify { .. } => None,
+            },
+            Spec::Custom(_) | Spec::Gpt2(_) | Spec::Decoder(_) => None,
+        }
+    }
 }
 
 /// Radians a position for each pair of a head.

@@ -1,6 +1,7 @@
 //! `tenon train` from outside: what a run leaves, exact resume, bad input.
 
 mod classes;
+mod codons;
 mod columns;
 mod heads;
 mod masked;

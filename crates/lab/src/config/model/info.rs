@@ -68,6 +68,22 @@ const EVEN_HEADS: Decided = &[
     ("model.head_dim", Fixed::Absent),
 ];
 
+/// The norms of a block stand before its branches.
+const NO_INNER_NORMS: Decided = &[("model.inner_norms", Fixed::Absent)];
+
+/// Transformer Engine, whose layers the plain variant of CodonFM is made of, computes GELU in the
+/// tanh form and turns by the base 10000.
+const PLAIN_CODONFM: &[Decided] = &[
+    &[
+        ("model.activation", Fixed::Word("gelu_new")),
+        ("model.rope_theta", Fixed::Number(1e4)),
+    ],
+    UNTIED,
+    NO_EXPERTS,
+    NO_WINDOW,
+    EVEN_HEADS,
+];
+
 /// Learned positions.
 const NO_ROTARY: Decided = &[("model.rope_theta", Fixed::Absent)];
 
@@ -88,6 +104,7 @@ impl FamilyInfo {
                 NO_EXPERTS,
                 NO_WINDOW,
                 EVEN_HEADS,
+                NO_INNER_NORMS,
                 &[
                     ("model.norm_eps", Fixed::Number(1e-5)),
                     ("model.dropout", Fixed::Number(0.0)),
@@ -102,41 +119,41 @@ impl FamilyInfo {
             n_blocks: 12,
             n_heads: 12,
             d_model: 768,
-            fixed: &[NO_ROTARY, NO_EXPERTS, NO_WINDOW, EVEN_HEADS],
+            fixed: &[NO_ROTARY, NO_EXPERTS, NO_WINDOW, EVEN_HEADS, NO_INNER_NORMS],
         },
         FamilyInfo {
-            fixed: &[GATED, NO_EXPERTS, NO_WINDOW],
+            fixed: &[GATED, NO_EXPERTS, NO_WINDOW, NO_INNER_NORMS],
             ..LLAMA
         },
         FamilyInfo {
             name: "mistral",
             doc: "Llama with a sliding window",
-            fixed: &[GATED, NO_EXPERTS],
+            fixed: &[GATED, NO_EXPERTS, NO_INNER_NORMS],
             ..LLAMA
         },
         FamilyInfo {
             name: "qwen2",
             doc: "Llama with biases of query, key and value",
-            fixed: &[GATED, NO_EXPERTS, NO_WINDOW],
+            fixed: &[GATED, NO_EXPERTS, NO_WINDOW, NO_INNER_NORMS],
             ..LLAMA
         },
         FamilyInfo {
             name: "qwen3",
             doc: "Llama with norms of query and key heads",
-            fixed: &[GATED, NO_EXPERTS, NO_WINDOW],
+            fixed: &[GATED, NO_EXPERTS, NO_WINDOW, NO_INNER_NORMS],
             ..LLAMA
         },
         FamilyInfo {
             name: "mixtral",
             doc: "Llama with experts in place of the feed-forward layer",
-            fixed: &[GATED],
+            fixed: &[GATED, NO_INNER_NORMS],
             ..LLAMA
         },
         FamilyInfo {
             name: "bert",
             doc: "masked tokens, post-norm, learned positions; Geneformer with `relu`",
             max_seq_len: 512,
-            fixed: &[NO_ROTARY, NO_EXPERTS, NO_WINDOW, EVEN_HEADS],
+            fixed: &[NO_ROTARY, NO_EXPERTS, NO_WINDOW, EVEN_HEADS, NO_INNER_NORMS],
             ..LLAMA
         },
         FamilyInfo {
@@ -146,7 +163,7 @@ impl FamilyInfo {
             n_blocks: 6,
             n_heads: 20,
             d_model: 320,
-            fixed: &[ERF_GELU, NO_EXPERTS, NO_WINDOW, EVEN_HEADS],
+            fixed: &[ERF_GELU, NO_EXPERTS, NO_WINDOW, EVEN_HEADS, NO_INNER_NORMS],
         },
         FamilyInfo {
             name: "amplify",
@@ -161,12 +178,14 @@ impl FamilyInfo {
                 NO_EXPERTS,
                 NO_WINDOW,
                 EVEN_HEADS,
+                NO_INNER_NORMS,
                 &[("model.rope_theta", Fixed::Number(1e4))],
             ],
         },
         FamilyInfo {
             name: "codonfm",
-            doc: "masked codons, norms inside both branches, rotary positions",
+            doc: "masked codons, rotary positions, norms inside both branches or with \
+                  `inner_norms: false` none",
             max_seq_len: 2048,
             n_blocks: 12,
             n_heads: 12,
@@ -183,7 +202,12 @@ impl FamilyInfo {
 
 /// A key that the family decides itself may only repeat what the family says.
 pub(super) fn fixed_keys(judge: &mut Judge, info: &FamilyInfo) {
-    for &(key, fixed) in info.fixed.iter().copied().flatten() {
+    let is_plain = info.name == "codonfm" && judge.values.bool("model.inner_norms") == Some(false);
+    let (decided, which) = match is_plain {
+        true => (PLAIN_CODONFM, " without inner norms"),
+        false => (info.fixed, ""),
+    };
+    for &(key, fixed) in decided.iter().copied().flatten() {
         let Some(value) = judge.values.any(key).filter(|_| judge.values.is_set(key)) else {
             continue;
         };
@@ -194,7 +218,10 @@ pub(super) fn fixed_keys(judge: &mut Judge, info: &FamilyInfo) {
             _ => (false, "does not exist".to_owned()),
         };
         if !agrees {
-            let message = format!("`{key}` {says} in models of the family `{}`", info.name);
+            let message = format!(
+                "`{key}` {says} in models of the family `{}`{which}",
+                info.name
+            );
             judge.fault(
                 key,
                 message,

@@ -63,6 +63,9 @@ pub(super) fn encoder(judge: &Judge, name: &str) -> Option<EncoderShape> {
             };
             (family, 1e-5, false)
         }
+        "codonfm" if judge.values.bool("model.inner_norms") == Some(false) => {
+            (Encoder::PlainEncodon, 1e-12, false)
+        }
         "codonfm" => {
             let rope_theta = theta(1e5);
             (Encoder::Encodon { rope_theta }, 1e-12, false)
@@ -70,9 +73,13 @@ pub(super) fn encoder(judge: &Judge, name: &str) -> Option<EncoderShape> {
         _ => return None,
     };
     let tie_embeddings = judge.values.bool("model.tie_embeddings").unwrap_or(tied);
+    let usual = match family {
+        Encoder::PlainEncodon => Activation::GeluNew,
+        _ => Activation::Gelu,
+    };
     Some(EncoderShape {
         family,
-        activation: activation(judge, Activation::Gelu),
+        activation: activation(judge, usual),
         norm_eps: judge.values.float("model.norm_eps").unwrap_or(norm_eps),
         tie_embeddings,
         init_std: judge.values.float("model.init_std").unwrap_or(0.02),

@@ -3,6 +3,7 @@
 mod classes;
 mod codons;
 mod columns;
+mod esm1b;
 mod heads;
 mod masked;
 mod memory;

@@ -252,7 +252,13 @@ impl Architecture {
                 }
                 section.float("norm_eps", shape.norm_eps);
                 match shape.family {
-                    Encoder::Esm { rope_theta, .. } => section.float("rope_theta", rope_theta),
+                    Encoder::Esm { rope_theta, .. } => {
+                        let kind = rope_theta.map_or("absolute", |_| "rotary");
+                        section.text("position_embedding_type", kind);
+                        if let Some(theta) = rope_theta {
+                            section.float("rope_theta", theta);
+                        }
+                    }
                     Encoder::Encodon { rope_theta } => {
                         section.float("rope_theta", rope_theta);
                         section.bool("inner_norms", true);

@@ -78,6 +78,7 @@ const PLAIN_CODONFM: &[Decided] = &[
         ("model.activation", Fixed::Word("gelu_new")),
         ("model.rope_theta", Fixed::Number(1e4)),
     ],
+    ROTARY,
     UNTIED,
     NO_EXPERTS,
     NO_WINDOW,
@@ -85,7 +86,21 @@ const PLAIN_CODONFM: &[Decided] = &[
 ];
 
 /// Learned positions.
-const NO_ROTARY: Decided = &[("model.rope_theta", Fixed::Absent)];
+const NO_ROTARY: Decided = &[
+    ("model.rope_theta", Fixed::Absent),
+    ("model.position_embedding_type", Fixed::Word("absolute")),
+];
+
+const ROTARY: Decided = &[("model.position_embedding_type", Fixed::Word("rotary"))];
+
+const ESM1B: &[Decided] = &[
+    &[("model.rope_theta", Fixed::Absent)],
+    ERF_GELU,
+    NO_EXPERTS,
+    NO_WINDOW,
+    EVEN_HEADS,
+    NO_INNER_NORMS,
+];
 
 impl FamilyInfo {
     /// Every family, in the order of the documentation.
@@ -122,31 +137,31 @@ impl FamilyInfo {
             fixed: &[NO_ROTARY, NO_EXPERTS, NO_WINDOW, EVEN_HEADS, NO_INNER_NORMS],
         },
         FamilyInfo {
-            fixed: &[GATED, NO_EXPERTS, NO_WINDOW, NO_INNER_NORMS],
+            fixed: &[GATED, ROTARY, NO_EXPERTS, NO_WINDOW, NO_INNER_NORMS],
             ..LLAMA
         },
         FamilyInfo {
             name: "mistral",
             doc: "Llama with a sliding window",
-            fixed: &[GATED, NO_EXPERTS, NO_INNER_NORMS],
+            fixed: &[GATED, ROTARY, NO_EXPERTS, NO_INNER_NORMS],
             ..LLAMA
         },
         FamilyInfo {
             name: "qwen2",
             doc: "Llama with biases of query, key and value",
-            fixed: &[GATED, NO_EXPERTS, NO_WINDOW, NO_INNER_NORMS],
+            fixed: &[GATED, ROTARY, NO_EXPERTS, NO_WINDOW, NO_INNER_NORMS],
             ..LLAMA
         },
         FamilyInfo {
             name: "qwen3",
             doc: "Llama with norms of query and key heads",
-            fixed: &[GATED, NO_EXPERTS, NO_WINDOW, NO_INNER_NORMS],
+            fixed: &[GATED, ROTARY, NO_EXPERTS, NO_WINDOW, NO_INNER_NORMS],
             ..LLAMA
         },
         FamilyInfo {
             name: "mixtral",
             doc: "Llama with experts in place of the feed-forward layer",
-            fixed: &[GATED, NO_INNER_NORMS],
+            fixed: &[GATED, ROTARY, NO_INNER_NORMS],
             ..LLAMA
         },
         FamilyInfo {
@@ -158,7 +173,8 @@ impl FamilyInfo {
         },
         FamilyInfo {
             name: "esm2",
-            doc: "masked residues, pre-norm, rotary positions, token dropout",
+            doc: "masked residues, pre-norm, rotary positions, token dropout; ESM-1b with \
+                  `position_embedding_type: absolute`",
             max_seq_len: 1026,
             n_blocks: 6,
             n_heads: 20,
@@ -174,6 +190,7 @@ impl FamilyInfo {
             d_model: 640,
             fixed: &[
                 GATED,
+                ROTARY,
                 UNTIED,
                 NO_EXPERTS,
                 NO_WINDOW,
@@ -190,7 +207,7 @@ impl FamilyInfo {
             n_blocks: 12,
             n_heads: 12,
             d_model: 768,
-            fixed: &[ERF_GELU, UNTIED, NO_EXPERTS, NO_WINDOW, EVEN_HEADS],
+            fixed: &[ERF_GELU, ROTARY, UNTIED, NO_EXPERTS, NO_WINDOW, EVEN_HEADS],
         },
     ];
 
@@ -202,10 +219,12 @@ impl FamilyInfo {
 
 /// A key that the family decides itself may only repeat what the family says.
 pub(super) fn fixed_keys(judge: &mut Judge, info: &FamilyInfo) {
-    let is_plain = info.name == "codonfm" && judge.values.bool("model.inner_norms") == Some(false);
-    let (decided, which) = match is_plain {
-        true => (PLAIN_CODONFM, " without inner norms"),
-        false => (info.fixed, ""),
+    let has_inner_norms = judge.values.bool("model.inner_norms") != Some(false);
+    let is_absolute = judge.values.str("model.position_embedding_type") == Some("absolute");
+    let (decided, which) = match info.name {
+        "codonfm" if !has_inner_norms => (PLAIN_CODONFM, " without inner norms"),
+        "esm2" if is_absolute => (ESM1B, " with learned positions"),
+        _ => (info.fixed, ""),
     };
     for &(key, fixed) in decided.iter().copied().flatten() {
         let Some(value) = judge.values.any(key).filter(|_| judge.values.is_set(key)) else {

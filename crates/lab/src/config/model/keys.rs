@@ -131,6 +131,13 @@ pub(in crate::config) const KEYS: &[Key] = &[
         "Base of the rotary angles, where positions are rotary.",
     ),
     Key::new(
+        "model.position_embedding_type",
+        Type::Enum(&["rotary", "absolute"]),
+        DefaultValue::Derived("the family's; `rotary` for esm2"),
+        "How a token knows its position: by rotary angles, or by a learned table. A choice for \
+         esm2 only, where `absolute` makes it ESM-1b, with a norm behind the embedding.",
+    ),
+    Key::new(
         "model.inner_norms",
         Type::Bool,
         DefaultValue::Derived("true for codonfm"),
@@ -201,6 +208,7 @@ pub(super) const SHAPE: &[&str] = &[
     "model.activation",
     "model.norm_eps",
     "model.rope_theta",
+    "model.position_embedding_type",
     "model.inner_norms",
     "model.window",
     "model.n_experts",

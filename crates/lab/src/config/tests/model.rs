@@ -257,3 +257,45 @@ fn inner_norms_choose_the_variant_of_codonfm() {
         assert!(error.to_string().contains(message), "{error}");
     }
 }
+
+/// ESM-1b is ESM-2 with learned positions and a norm behind the embedding.
+#[test]
+fn learned_positions_make_esm2_an_esm1b() {
+    let of = |pairs: &[(&str, &str)]| {
+        let family = [("model.family", "esm2")];
+        let reading = set(&[&family[..], pairs].concat())?;
+        let family = reading.config.model.architecture().unwrap().family.clone();
+        let Family::Encoder(shape) = family else {
+            panic!("{family:?}")
+        };
+        Ok::<_, Error>(shape.family)
+    };
+    let esm = |rope_theta: Option<f64>| Encoder::Esm {
+        token_dropout: true,
+        embed_norm: rope_theta.is_none(),
+        rope_theta,
+    };
+    let key = "model.position_embedding_type";
+    assert_eq!(of(&[]).unwrap(), esm(Some(1e4)));
+    let rotary = [(key, "rotary"), ("model.rope_theta", "500")];
+    assert_eq!(of(&rotary).unwrap(), esm(Some(500.0)));
+    assert_eq!(of(&[(key, "absolute")]).unwrap(), esm(None));
+    let both = [(key, "absolute"), ("model.rope_theta", "500")];
+    let error = of(&both).unwrap_err();
+    let message = "`model.rope_theta` does not exist in models of the family `esm2` with learned";
+    assert!(error.message().contains(message), "{error}");
+    let near = of(&[(key, "absolut")]).unwrap_err();
+    assert!(
+        near.to_string().contains("did you mean `absolute`?"),
+        "{near}"
+    );
+    for (family, own, other) in [
+        ("bert", "absolute", "rotary"),
+        ("llama", "rotary", "absolute"),
+    ] {
+        set(&[("model.family", family), (key, own)]).unwrap();
+        let error = set(&[("model.family", family), (key, other)]).unwrap_err();
+        let message = format!("`{key}` is `{own}` in models of the family `{family}`");
+        assert!(error.message().contains(&message), "{error}");
+    }
+}

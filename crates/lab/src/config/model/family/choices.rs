@@ -46,10 +46,11 @@ pub(super) fn encoder(judge: &Judge, name: &str) -> Option<EncoderShape> {
     let (family, norm_eps, tied) = match name {
         "bert" => (Encoder::Bert { token_types: 2 }, 1e-12, true),
         "esm2" => {
+            let is_learned = judge.values.str("model.position_embedding_type") == Some("absolute");
             let family = Encoder::Esm {
                 token_dropout: true,
-                embed_norm: false,
-                rope_theta: theta(1e4),
+                embed_norm: is_learned,
+                rope_theta: (!is_learned).then(|| theta(1e4)),
             };
             (family, 1e-5, true)
         }

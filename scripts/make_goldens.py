@@ -109,6 +109,11 @@ FAMILIES = {
     "esm2_norm": ESM | dict(
         token_dropout=False, emb_layer_norm_before=True, num_hidden_layers=1,
     ),
+    # As ESM-1b: the table of positions begins with the rows of padding and before it.
+    "esm1b": ESM | dict(
+        position_embedding_type="absolute", token_dropout=True, emb_layer_norm_before=True,
+        max_position_embeddings=10, num_hidden_layers=1,
+    ),
     "amplify": dict(
         model_type="AMPLIFY", vocab_size=20, max_length=8, hidden_size=12, num_hidden_layers=2,
         num_attention_heads=2, intermediate_size=12, norm_eps=1e-5, hidden_act="SwiGLU",
@@ -232,6 +237,8 @@ def run_transformers(config, folder, inputs):
             input_ids=inputs["input_ids"].long(), attention_mask=mask,
             position_ids=(mask.cumsum(-1) - 1).clamp(min=0), output_hidden_states=True,
         )
+        if behind_padding(config):
+            del given["position_ids"]
         if "token_type_ids" in inputs:
             given["token_type_ids"] = inputs["token_type_ids"].long()
         if config["model_type"] not in MASKED:
@@ -303,9 +310,16 @@ def write_own_model(folder, config, generator):
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
 
 
+def behind_padding(config):
+    """Whether learned positions begin behind the row of padding, and padding is told by its id."""
+    esm = config["model_type"] == "esm"
+    return esm and config.get("position_embedding_type", "absolute") == "absolute"
+
+
 def context_of(config):
     keys = ("max_position_embeddings", "n_positions", "max_seq_len", "max_length")
-    return next(config[key] for key in keys if key in config)
+    context = next(config[key] for key in keys if key in config)
+    return context - (config["pad_token_id"] + 1 if behind_padding(config) else 0)
 
 
 def make_inputs(config, narrow, generator):
@@ -321,7 +335,7 @@ def make_inputs(config, narrow, generator):
     if narrow:
         mask[4] = 0
         mask[4, 5] = 1
-    ids = ids * mask
+    ids = torch.where(mask == 1, ids, config["pad_token_id"] if behind_padding(config) else 0)
     labels = torch.where(mask == 1, ids, IGNORED)
     inputs = {"attention_mask": mask, "labels": labels}
     if masked:

@@ -8,7 +8,9 @@ use tenon_data::batch::{
     Batch, Borders, Layout, Loader, LoaderSpec, NOT_COUNTED, Numbers, Objective, Order, Partial,
     Sight, Tokens,
 };
-use tenon_data::source::{Documents, ReadOptions, Rows, cells, labels, list_items, read_files};
+use tenon_data::source::{
+    Documents, ReadOptions, Rows, cells, labels, list_items, list_items_or_none, read_files,
+};
 use tenon_data::split;
 use tenon_data::vocab::ByteTokenizer;
 
@@ -86,6 +88,16 @@ fn cells_of_several_columns_are_text() {
     assert_eq!(list_items(&found[1][0]).unwrap(), ["1", "k"]);
     for none in ["", "HHE", "[", "[null]", "[[1]]", "{}", "[1] 2"] {
         assert_eq!(list_items(none), None, "{none}");
+    }
+    let items = list_items_or_none(r#"["k", null, "", -100, -100.0, "-100", 0, true]"#).unwrap();
+    let items: Vec<Option<&str>> = items.iter().map(Option::as_deref).collect();
+    let there = [Some("-100"), Some("0"), Some("true")];
+    assert_eq!(
+        items,
+        [&[Some("k"), None, None, None, None], &there[..]].concat()
+    );
+    for none in ["", "null", "[[]]", "[{}]", "[null"] {
+        assert_eq!(list_items_or_none(none), None, "{none}");
     }
     let (_folder, rows) = read(&[("c.jsonl", "{\"text\": \"x\", \"a\": null}\n")]);
     let error = cells(&rows, &["a"]).unwrap_err();

@@ -40,8 +40,8 @@ fn graph() -> Arc<Graph> {
     let places = b.input("places", Ty::index(Shape::new([Dim::Tokens])));
     let linear = |layout, bias| Linear { layout, bias };
     let (left, right) = (WeightLayout::OutIn, WeightLayout::InOut);
-    let x = b.apply("embed", Embedding, &[tokens, ids]);
-    let p = b.apply("embed.places", Embedding, &[positions, places]);
+    let x = b.apply("embed", Embedding::default(), &[tokens, ids]);
+    let p = b.apply("embed.places", Embedding::default(), &[positions, places]);
     let x = b.apply("add", Add, &[x, p]);
     let y = b.apply("up", linear(left, true), &[x, out_in, bias]);
     let y = b.apply("down", linear(right, false), &[y, in_out]);

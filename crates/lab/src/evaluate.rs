@@ -175,7 +175,11 @@ fn on_other_data(
         Some(classes) => {
             let given = wanted.label_columns.as_deref().or(of_run);
             let columns = classes.columns(given, &rows)?;
-            let answers = Answers::read(&rows, classes.told, &columns)?;
+            let known = Some(classes.names.as_slice());
+            let answers = Answers::read(&rows, classes.told, &columns, known)?;
+            if let Some(note) = answers.note(&rows, "rows") {
+                context.say(&format!("note: {note}"));
+            }
             classes.objective(&rows, &answers, &tokens, tokenizer.as_ref())?
         }
         None => objective(&spec, tokenizer.as_ref(), config.as_ref(), Redraw::Never)?,

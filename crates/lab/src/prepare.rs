@@ -156,6 +156,11 @@ pub fn prepare(
     let (train, validation) = loaders(&config, &spec, objectives, tokens)?;
     let mut notes = check_use(&config, given, &train)?;
     notes.extend(new_head);
+    notes.extend(
+        classified
+            .iter()
+            .flat_map(|classified| classified.notes(&rows)),
+    );
     let dtype = float(config.model.dtype);
     let facts = DataFacts {
         source,
@@ -165,17 +170,7 @@ pub fn prepare(
         validation: validation.facts(),
         loss_floor,
     };
-    let (base, weights, extras) = match base {
-        Some(base) => {
-            let extras = base.unchanging();
-            (
-                Some(base.config),
-                Some(converted(base.weights, dtype)),
-                extras,
-            )
-        }
-        None => (None, None, Vec::new()),
-    };
+    let (base, weights, extras) = parts(base, dtype);
     let mut hub = hub_config(base, spec, dtype)?;
     if let Some(classified) = classified {
         classified.classes.name_in(&mut hub);
@@ -203,6 +198,16 @@ fn spec_before_head(
         (None, Some(architecture)) => architecture.spec(tokenizer),
         (None, None) => unreachable!("a model is fresh or comes from a folder"),
     }
+}
+
+/// Configuration, weights in the run's type, and the other tensors of the model to start from.
+fn parts(base: Option<Folder>, dtype: DType) -> (Option<HubConfig>, Option<Weights>, Vec<Extra>) {
+    let Some(base) = base else {
+        return (None, None, Vec::new());
+    };
+    let extras = base.unchanging();
+    let weights = converted(base.weights, dtype);
+    (Some(base.config), Some(weights), extras)
 }
 
 fn hub_config(base: Option<HubConfig>, spec: Spec, dtype: DType) -> Result<HubConfig> {

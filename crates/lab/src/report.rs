@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use tenon_models::spec::Objective;
 use tenon_records::{At, Direction, Input, Run, Split, Summary};
 
 /// A sample of what the model writes.
@@ -22,9 +23,8 @@ pub struct ReportFacts {
     pub seconds: Option<f64>,
     /// Lines of the configuration worth reading: dotted key and value.
     pub config: Vec<(String, String)>,
-    /// Whether the model tells tokens, so that its loss has a perplexity; else its head tells
-    /// something of texts.
-    pub tells_tokens: bool,
+    /// What the model tells: losses of tokens have a perplexity, and commands follow from it.
+    pub objective: Objective,
     /// Lines about the model: layers, widths, parameters.
     pub model: Vec<(String, String)>,
     /// Lines about the data: sets, rows, tokens, what was truncated or dropped.
@@ -102,7 +102,8 @@ fn results(facts: &ReportFacts) -> String {
         let is_kept = judged
             .iter()
             .any(|t| t.split == s.split && t.name == "perplexity");
-        if s.name == "loss" && !is_kept && facts.tells_tokens {
+        let tells_tokens = matches!(facts.objective, Objective::Causal | Objective::Masked);
+        if s.name == "loss" && !is_kept && tells_tokens {
             let _ = writeln!(
                 out,
                 "| {} perplexity {}",
@@ -221,11 +222,17 @@ fn continuation(facts: &ReportFacts) -> String {
             "tenon train {config} --name {name} --resume latest"
         );
     }
-    let _ = writeln!(
-        commands,
-        "tenon generate {model} --prompt 'Once upon a time'"
-    );
-    let _ = writeln!(commands, "tenon eval {model}");
+    let use_of_it = match facts.objective {
+        Objective::Causal => format!("tenon generate {model} --prompt 'Once upon a time'"),
+        Objective::Masked => {
+            let out = "--out embeddings.safetensors";
+            format!("tenon predict {model} --task embed --data texts.txt {out}")
+        }
+        Objective::Sequence { .. } | Objective::Token { .. } => {
+            format!("tenon predict {model} --task head --data texts.txt --out told.tsv")
+        }
+    };
+    let _ = writeln!(commands, "{use_of_it}\ntenon eval {model}");
     format!("## Go on\n\n{}", fenced("sh", &commands))
 }
 

@@ -1,6 +1,7 @@
 //! `report.md` from facts.
 
 use tenon::report::{ReportFacts, Sample, render};
+use tenon_models::spec::{Objective, Problem};
 use tenon_records::{Input, InputKind, Metric, NewRun, Run, Split, Status, Store, Summary};
 
 /// A run and its summaries, written and read back.
@@ -63,7 +64,7 @@ fn full_facts() -> ReportFacts {
             pair("training.learning_rate", "0.001"),
             pair("training.batch_size", "8"),
         ],
-        tells_tokens: true,
+        objective: Objective::Causal,
         model: vec![pair("family", "gpt2"), pair("parameters", "28,123,456")],
         data: vec![pair("data set", "stories"), pair("rows", "5,000")],
         summaries,
@@ -98,7 +99,7 @@ fn what_is_unknown_is_left_out() {
         run,
         seconds: None,
         config: Vec::new(),
-        tells_tokens: true,
+        objective: Objective::Causal,
         model: Vec::new(),
         data: Vec::new(),
         summaries: Vec::new(),
@@ -152,7 +153,7 @@ fn perplexity_is_that_of_the_loss() {
 #[test]
 fn the_loss_of_a_head_has_no_perplexity() {
     let facts = ReportFacts {
-        tells_tokens: false,
+        objective: Objective::Token { n_classes: 2 },
         ..full_facts()
     };
     assert!(!render(&facts).contains("perplexity"));
@@ -188,4 +189,39 @@ fn hostile_text_stays_text() {
     );
     assert!(report.contains(r"tenon train 'it'\''s; rm -rf x' --name stories"));
     assert!(report.contains("](<plots/a%3Eb.png>)"));
+}
+
+/// Each model is used in its own way.
+#[test]
+fn commands_fit_what_the_model_tells() {
+    let problem = Problem::Regression;
+    let n_classes = 2;
+    for (objective, command) in [
+        (
+            Objective::Causal,
+            "tenon generate runs/stories/model --prompt",
+        ),
+        (
+            Objective::Masked,
+            "tenon predict runs/stories/model --task embed",
+        ),
+        (
+            Objective::Sequence { n_classes, problem },
+            "tenon predict runs/stories/model --task head",
+        ),
+        (
+            Objective::Token { n_classes },
+            "tenon predict runs/stories/model --task head",
+        ),
+    ] {
+        let facts = ReportFacts {
+            objective,
+            ..full_facts()
+        };
+        let report = render(&facts);
+        assert!(report.contains(command), "{report}");
+        assert!(report.contains("tenon eval runs/stories/model"), "{report}");
+        let generates = report.contains("tenon generate");
+        assert_eq!(generates, objective == Objective::Causal);
+    }
 }

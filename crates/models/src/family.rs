@@ -16,7 +16,7 @@ mod names;
 use crate::checkpoint::mapping::{Counts, Mapping, Table};
 use crate::hub::Naming;
 use crate::net::Outputs;
-use crate::spec::{Encoder, EncoderSpec, Objective, Rope, Spec};
+use crate::spec::{Encoder, EncoderSpec, Rope, Spec};
 use tenon_base::{Error, Result};
 use tenon_engine::Graph;
 
@@ -68,9 +68,11 @@ impl Spec {
                     "`{name}` without inner norms has no other layout: fused layers are the hub's"
                 ));
             }
-            let head = match self.objective() {
-                Objective::Causal | Objective::Masked => "",
-                Objective::Sequence { .. } | Objective::Token { .. } => " with a head for classes",
+            let learned = self.variant().filter(|_| !self.has_classes());
+            let head = match learned {
+                Some(variant) => format!(" {variant}"),
+                None if self.has_classes() => " with a head for classes".to_owned(),
+                None => String::new(),
             };
             Error::data(format!("`{name}`{head} has no layout of fused layers"))
         })?;
@@ -116,6 +118,22 @@ impl Spec {
             Spec::Gpt2(_) => "gpt2",
             Spec::Decoder(spec) => spec.family.name(),
             Spec::Encoder(spec) => spec.family.name(),
+        }
+    }
+
+    /// Which of the family's published variants it is, to stand behind its name; `None` where there
+    /// is one.
+    pub fn variant(&self) -> Option<&'static str> {
+        match self {
+            Spec::Encoder(spec) => match spec.family {
+                Encoder::Encodon { .. } => Some("with inner norms"),
+                Encoder::PlainEncodon => Some("without inner norms"),
+                Encoder::Esm {
+                    rope_theta: None, ..
+                } => Some("with learned positions"),
+                Encoder::Bert { .. } | Encoder::Esm { .. } | Encoder::Amplify { .. } => None,
+            },
+            Spec::Custom(_) | Spec::Gpt2(_) | Spec::Decoder(_) => None,
         }
     }
 }

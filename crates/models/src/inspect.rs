@@ -32,6 +32,8 @@ pub struct Question<'a> {
 pub struct Facts {
     /// The family's name.
     pub family: &'static str,
+    /// Which of its variants, where there are several.
+    pub variant: Option<&'static str>,
     /// Elements of all parameters, tied ones once.
     pub n_params: usize,
     /// Parameters by what they are for, in the order of the graph.
@@ -153,6 +155,7 @@ impl Facts {
         let chosen = plan(Purpose::Training(recompute));
         Facts {
             family: spec.family(),
+            variant: spec.variant(),
             n_params: training.n_params(),
             groups: groups(&training),
             layers: layers(&training),

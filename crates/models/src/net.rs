@@ -85,20 +85,20 @@ impl<'a> Net<'a> {
     /// Rows of the token table.
     pub(crate) fn tokens(&mut self, table: ValueId) -> ValueId {
         let ids = self.index_input("input_ids", Dim::Tokens);
-        self.apply("embed", Embedding, &[table, ids])
+        self.apply("embed", Embedding::default(), &[table, ids])
     }
 
-    /// Adds rows of a learned position table.
-    pub(crate) fn add_positions(&mut self, x: ValueId, table: ValueId) -> ValueId {
+    /// Adds rows of a learned position table, from row `first` on.
+    pub(crate) fn add_positions(&mut self, x: ValueId, table: ValueId, first: usize) -> ValueId {
         let positions = self.index_input("positions", Dim::Tokens);
-        let p = self.apply("embed_positions", Embedding, &[table, positions]);
+        let p = self.apply("embed_positions", Embedding { first }, &[table, positions]);
         self.apply("add_positions", Add, &[x, p])
     }
 
     /// Adds rows of a table of token types.
     pub(crate) fn add_token_types(&mut self, x: ValueId, table: ValueId) -> ValueId {
         let types = self.index_input("token_types", Dim::Tokens);
-        let t = self.apply("embed_token_types", Embedding, &[table, types]);
+        let t = self.apply("embed_token_types", Embedding::default(), &[table, types]);
         self.apply("add_token_types", Add, &[x, t])
     }
 

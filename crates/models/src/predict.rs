@@ -10,7 +10,8 @@ mod sequences;
 pub(crate) use run::set_batch;
 
 pub use contacts::{ContactMaps, is_contact_head};
-pub use files::{Facts, predict_files, read_inputs};
+pub use files::{Facts, Inputs, predict_files, read_inputs};
+pub use pack::classes::FloatTensor;
 pub use pack::{Bounds, IntTensor, Packed, pack};
-pub use run::{Model, Options, Output, Prediction, predict, run};
+pub use run::{Model, Options, Output, Prediction, predict, predict_packed, run};
 pub use sequences::{Pool, Sequences};

@@ -173,7 +173,7 @@ fn encoders() -> Vec<Published> {
     let esm = Encoder::Esm {
         token_dropout: true,
         embed_norm: false,
-        rope_theta: 1e4,
+        rope_theta: Some(1e4),
     };
     let esm = |d_model, n_layers, n_heads| {
         encoder(esm, [33, 1026, d_model, n_layers, n_heads, 4 * d_model])
@@ -219,6 +219,7 @@ fn encoders() -> Vec<Published> {
         ("esm2_t33_650M", esm(1280, 33, 20)),
         ("esm2_t36_3B", esm(2560, 36, 40)),
         ("esm2_t48_15B", esm(5120, 48, 40)),
+        ("esm1b_t33_650M_UR50S", esm1b()),
         ("AMPLIFY_120M", amplify(640, 24, 10, 2560)),
         ("AMPLIFY_350M", amplify(960, 32, 15, 3840)),
     ];
@@ -227,6 +228,19 @@ fn encoders() -> Vec<Published> {
         spec: Spec::Encoder(spec),
     });
     published.into()
+}
+
+/// With learned positions behind the row of padding.
+fn esm1b() -> EncoderSpec {
+    let family = Encoder::Esm {
+        token_dropout: true,
+        embed_norm: true,
+        rope_theta: None,
+    };
+    EncoderSpec {
+        pad_id: Some(1),
+        ..encoder(family, [33, 1024, 1280, 33, 20, 5120])
+    }
 }
 
 /// Vocabulary, context, width, layers, heads, feed-forward width.
@@ -282,6 +296,7 @@ mod tests {
         ("esm2_t33_650M", 651_042_593),
         ("esm2_t36_3B", 2_839_004_193),
         ("esm2_t48_15B", 15_129_098_273),
+        ("esm1b_t33_650M_UR50S", 652_358_433),
     ];
 
     #[test]

@@ -7,6 +7,7 @@ use tenon_base::{Error, Result};
 
 use super::Rows;
 use super::records::read_cells;
+use crate::batch::NOT_COUNTED;
 
 /// What column `column` holds for each row, found by its file and line. Numbers and truth values
 /// are their text.
@@ -46,10 +47,26 @@ pub fn cells(rows: &Rows, columns: &[&str]) -> Result<Vec<Vec<String>>> {
 /// text. `None` when it is none, or has other items.
 pub fn list_items(cell: &str) -> Option<Vec<String>> {
     let items: Vec<Value> = serde_json::from_str(cell.trim_start()).ok()?;
-    let item = |item: Value| match item {
+    items.into_iter().map(text_of).collect()
+}
+
+/// As [`list_items`], where items may be missing: `null`, an empty text, and the number -100, which
+/// other tools write for "not counted".
+pub fn list_items_or_none(cell: &str) -> Option<Vec<Option<String>>> {
+    let items: Vec<Value> = serde_json::from_str(cell.trim_start()).ok()?;
+    let item = |item: Value| match &item {
+        Value::Null => Some(None),
+        Value::String(text) if text.is_empty() => Some(None),
+        Value::Number(number) if number.as_f64() == Some(f64::from(NOT_COUNTED)) => Some(None),
+        _ => text_of(item).map(Some),
+    };
+    items.into_iter().map(item).collect()
+}
+
+fn text_of(item: Value) -> Option<String> {
+    match item {
         Value::String(text) => Some(text),
         Value::Number(_) | Value::Bool(_) => Some(item.to_string()),
         Value::Null | Value::Array(_) | Value::Object(_) => None,
-    };
-    items.into_iter().map(item).collect()
+    }
 }

@@ -16,7 +16,7 @@ mod rows;
 pub use self::corpus::{CORPUS_BYTES_MAX, Corpus, CorpusSpec, Document, corpus};
 pub use self::discover::{DataFiles, Split, discover, is_fasta};
 pub use self::fasta::{FastaChanges, FastaRecord, read_fasta};
-pub use self::labels::{cells, labels, list_items};
+pub use self::labels::{cells, labels, list_items, list_items_or_none};
 pub use self::named::{KNOWN_DATA_SETS, KnownDataSet, known, locate};
 pub use self::proteins::{
     FAMILIES_MAX, PROTEINS_MAX, ProteinSpec, Proteins, proteins, unigram_perplexity,

@@ -82,7 +82,7 @@ fn graph(balance: bool) -> Graph {
     let ids = index(&mut b, "ids");
     let targets = index(&mut b, "targets");
     let table = param(&mut b, "table", &[V, D]);
-    let mut x = b.apply("embedding", Embedding, &[table, ids]);
+    let mut x = b.apply("embedding", Embedding::default(), &[table, ids]);
     let mut ins = vec![targets];
     for i in 0..2 {
         b.set_block(Some(i));

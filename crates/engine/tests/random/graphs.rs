@@ -109,7 +109,7 @@ impl Maker<'_> {
         self.values.push(x);
         let table = self.param(&[VOCAB, 4], 0);
         let ids = self.index("ids", Dim::Tokens);
-        self.apply(Embedding, &[table, ids]);
+        self.apply(Embedding::default(), &[table, ids]);
     }
 
     fn index(&mut self, name: &str, dim: Dim) -> ValueId {

@@ -20,7 +20,9 @@ use crate::{subject, table};
     `token_type_ids`, or packed `input_ids [1,T]` with `cu_seqlens [n+1]`.\n\
     Outputs are `logits`, `hidden_states.N`, `loss` when labels are given, and with `--grads`\n\
     `grad.NAME` for each parameter by its name in the model's file.\n\
-    A model of the class of a sequence takes `labels [B]`, or `[n]`, and gives `logits [B,C]`.\n\n\
+    A model of the class of a sequence takes `labels [B]`, or `[n]`, and gives `logits [B,C]`; of\n\
+    numbers or several labels, `labels [B,C]` are floats. The loss is the one that `transformers`\n\
+    has for the same `problem_type`.\n\n\
     Other tasks read sequences from `--data` (FASTA, or any text that training reads):\n\
     `embed` writes `embeddings [n,D]`, `mutations` a table of how likely residues or the\n\
     `--mutations` are where the model cannot see them, `head` a table of what the model's head\n\

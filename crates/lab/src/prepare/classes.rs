@@ -180,6 +180,8 @@ pub(super) struct Classified {
     columns: Vec<String>,
     /// Of training and validation.
     answers: [Answers; 2],
+    /// Whether the names are those that occur in labels.
+    are_names_found: bool,
 }
 
 impl Classified {
@@ -206,8 +208,12 @@ impl Classified {
             (None, Some(given)) => given.to_vec(),
             (None, None) => vec![LABEL_COLUMN.to_owned()],
         };
-        let read = |rows| Answers::read(rows, told, &columns);
+        let named = config.model.head.as_ref();
+        let named = named.and_then(|wanted| wanted.labels.as_deref());
+        let known = own.as_ref().map(|own| own.names.as_slice()).or(named);
+        let read = |rows| Answers::read(rows, told, &columns, known);
         let answers = [read(&rows.train)?, read(&rows.validation)?];
+        let are_names_found = known.is_none();
         let classes = match (own, &config.model.head) {
             (Some(own), _) => own,
             (None, Some(wanted)) => Classes::asked(wanted, [&answers[0], &answers[1]])?,
@@ -219,6 +225,7 @@ impl Classified {
             classes,
             columns,
             answers,
+            are_names_found,
         }))
     }
 
@@ -235,6 +242,20 @@ impl Classified {
             of(&rows.train, train, tokens[0])?,
             of(&rows.validation, validation, tokens[1])?,
         ])
+    }
+
+    /// Sentences about labels that may have been meant otherwise.
+    pub(super) fn notes(&self, rows: &TrainValidation) -> Vec<String> {
+        let [train, validation] = &self.answers;
+        let gap = match self.classes.told {
+            Told::Token if self.are_names_found => answers::gap_note(&self.classes.names),
+            _ => None,
+        };
+        let bare = [
+            train.note(&rows.train, "training rows"),
+            validation.note(&rows.validation, "validation rows"),
+        ];
+        bare.into_iter().flatten().chain(gap).collect()
     }
 
     /// The labels of training, then of validation, as text.

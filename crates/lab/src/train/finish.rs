@@ -93,7 +93,7 @@ fn write_report(
         run: recorder.store.run_by_id(recorder.run)?,
         seconds: Some(end.trained.state.seconds),
         config: config_lines(end.prepared),
-        tells_tokens: !end.prepared.spec().has_classes(),
+        objective: end.prepared.spec().objective(),
         model: model_lines(end.prepared, end.fit),
         data: data_lines(end.prepared),
         summaries: recorder.store.summaries(recorder.run)?,
@@ -200,7 +200,13 @@ fn model_lines(prepared: &Prepared, fit: &Fit) -> Vec<(String, String)> {
     let sizes = parameters.iter().map(|p| p.shape.iter().product::<usize>());
     let n: usize = sizes.sum();
     vec![
-        ("family".to_owned(), spec.family().to_owned()),
+        (
+            "family".to_owned(),
+            match spec.variant() {
+                Some(variant) => format!("{} {variant}", spec.family()),
+                None => spec.family().to_owned(),
+            },
+        ),
         ("parameters".to_owned(), units::count(n as u64)),
         ("vocabulary".to_owned(), spec.vocab_size().to_string()),
         (

@@ -81,3 +81,28 @@ fn predict_refuses_what_it_cannot_read_or_write() {
     fails(&grads, 3, "outside the vocabulary");
     assert!(!Path::new(&out).exists());
 }
+
+/// A head of numbers or of several labels is compared with floats.
+#[test]
+fn labels_that_are_floats_have_a_loss() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = shown(&folder.path().join("out"));
+    let heads = golden("custom").join("../../heads");
+    for name in ["bert_numbers", "bert_labels"] {
+        let model = shown(&heads.join(name).join("model"));
+        let inputs = shown(&heads.join(name).join("inputs.safetensors"));
+        let facts = json(&["predict", &model, "--inputs", &inputs, "--out", &out]);
+        let expected = heads.join(name).join("expected.safetensors");
+        let expected = Checkpoint::open(&RealDisk, &expected).expect("a golden");
+        let expected = expected
+            .tensor("loss")
+            .and_then(|t| t.to_f64())
+            .expect("a loss")[0];
+        let loss = facts["loss"].as_f64().expect("a loss");
+        assert!((loss - expected).abs() <= 1e-5 * expected, "{name}: {loss}");
+    }
+    let model = shown(&heads.join("bert_sequence/model"));
+    let inputs = shown(&heads.join("bert_numbers/inputs.safetensors"));
+    let line = ["predict", &model, "--inputs", &inputs, "--out", &out];
+    fails(&line, 3, "give integers");
+}

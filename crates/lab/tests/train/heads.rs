@@ -79,6 +79,9 @@ fn classes_of_tokens_are_learned_judged_and_told() {
     }
     let lines = fs::read_to_string(place.path("runs/token/report.md")).unwrap();
     assert!(lines.contains("| validation accuracy |") && !lines.contains("perplexity"));
+    assert!(
+        lines.contains("tenon predict runs/token/model --task head") && !lines.contains("generate")
+    );
 
     place.write("new.fasta", ">one\nWKDL\n>two\nAE\n");
     let line = "predict runs/token --task head --data new.fasta --out out.tsv --json";

@@ -1,7 +1,9 @@
 //! `tenon train` from outside: what a run leaves, exact resume, bad input.
 
 mod classes;
+mod codons;
 mod columns;
+mod esm1b;
 mod heads;
 mod masked;
 mod memory;
@@ -9,6 +11,7 @@ mod parquet;
 mod place;
 mod refuse;
 mod resume;
+mod unlabelled;
 
 use std::fs;
 

@@ -30,7 +30,7 @@ pub(super) fn graph(mut net: Net<'_>, spec: &EncoderSpec, token_types: usize) ->
     let positions = net.weight(positions, &[spec.max_positions, d]);
     // The reference adds types before positions.
     let x = net.add_token_types(x, types);
-    let x = net.add_positions(x, positions);
+    let x = net.add_positions(x, positions, 0);
     let x = net.layer_norm(x, "embed.norm", eps);
     let mut x = net.dropout(x, "embed.dropout");
     for layer in 0..spec.n_layers {

@@ -37,7 +37,7 @@ pub(super) fn graph(spec: &CustomSpec, outputs: &Outputs) -> Graph {
     };
     let positions = net.weight(positions, &[max_seq_len, d]);
     let x = net.tokens(tokens);
-    let x = net.add_positions(x, positions);
+    let x = net.add_positions(x, positions, 0);
     let mut x = net.dropout(x, "embed.dropout");
     let head_dim = d / n_heads;
     let scale = (head_dim as f64).recip().sqrt();

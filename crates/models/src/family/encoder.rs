@@ -45,7 +45,7 @@ impl EncoderSpec {
         match self.family {
             _ if self.head != Head::Masked => None,
             Encoder::Bert { .. } => Some(&fused::BERT),
-            Encoder::Esm { .. } => Some(&fused::ESM),
+            Encoder::Esm { rope_theta, .. } => rope_theta.map(|_| &fused::ESM),
             Encoder::Amplify { .. } => Some(&fused::AMPLIFY),
             Encoder::Encodon { .. } => Some(&fused::ENCODON),
             Encoder::PlainEncodon => None,

@@ -36,7 +36,7 @@ pub(super) fn graph(spec: &Gpt2Spec, outputs: &Outputs) -> Graph {
     };
     let positions = net.weight(positions, &[spec.n_positions, d]);
     let x = net.tokens(tokens);
-    let x = net.add_positions(x, positions);
+    let x = net.add_positions(x, positions, 0);
     let mut x = net.dropout(x, "embed.dropout");
     let head_dim = d / n_heads;
     let dims = |layer| AttentionDims {

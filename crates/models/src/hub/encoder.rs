@@ -11,7 +11,8 @@ use super::fields::Fields;
 use crate::spec::{Activation, Encoder, EncoderSpec, Head, Spec};
 
 /// Dropout rates act only in training, `classifier_dropout` only on another head, the initial
-/// ranges only on fresh weights; the others have no effect in the references.
+/// ranges only on fresh weights, `rope_theta` only on rotary positions; the others have no effect
+/// in the references.
 pub(super) const TOLERATED: &[&str] = &[
     "attention_probs_dropout_prob",
     "classifier_dropout",
@@ -25,6 +26,7 @@ pub(super) const TOLERATED: &[&str] = &[
     "pooler_num_fc_layers",
     "pooler_size_per_head",
     "pooler_type",
+    "rope_theta",
     "unk_token_id",
     "use_return_dict",
     "vocab_list",
@@ -100,12 +102,9 @@ fn bert(fields: &mut Fields) -> Spec {
 
 fn esm(fields: &mut Fields) -> Spec {
     let positions = "position_embedding_type";
-    match fields.look(positions) {
-        None => fields.problem(format!(
-            "`{positions}` is absent, which means `absolute`, supported: only `rotary`"
-        )),
-        Some(_) => fields.only(positions, &[json!("rotary")]),
-    }
+    // Absent means learned positions, as in ESM-1b.
+    let is_rotary = fields.look(positions) == Some(&json!("rotary"));
+    fields.only(positions, &[json!("rotary"), json!("absolute")]);
     fields.only("hidden_act", &[json!("gelu")]);
     fields.only("is_folding_model", &[json!(false), Value::Null]);
     fields.only("esmfold_config", &[Value::Null]);
@@ -113,13 +112,15 @@ fn esm(fields: &mut Fields) -> Spec {
     let family = Encoder::Esm {
         token_dropout: fields.flag_or_null("token_dropout"),
         embed_norm: fields.flag_or_null("emb_layer_norm_before"),
-        rope_theta: fields.number_or("rope_theta", 1e4),
+        rope_theta: is_rotary.then(|| fields.number_or("rope_theta", 1e4)),
     };
-    Spec::Encoder(EncoderSpec {
-        max_positions: fields.size_or("max_position_embeddings", 1026),
+    let rows = fields.size_or("max_position_embeddings", 1026);
+    let mut spec = EncoderSpec {
         tie_embeddings: fields.flag_or("tie_word_embeddings", true),
         ..common(fields, family, norm_eps, None)
-    })
+    };
+    spec.max_positions = rows.saturating_sub(spec.first_position());
+    Spec::Encoder(spec)
 }
 
 /// The reference's width of the gated layer: two thirds of the configured one, in whole eights.
@@ -225,16 +226,20 @@ fn own_keys(spec: &EncoderSpec) -> Vec<(&'static str, Value)> {
             token_dropout,
             embed_norm,
             rope_theta,
-        } => vec![
-            ("model_type", json!("esm")),
-            ("hidden_act", json!("gelu")),
-            ("token_dropout", json!(token_dropout)),
-            ("emb_layer_norm_before", json!(embed_norm)),
-            ("rope_theta", json!(rope_theta)),
-            ("position_embedding_type", json!("rotary")),
-            ("is_folding_model", json!(false)),
-            ("tie_word_embeddings", json!(spec.tie_embeddings)),
-        ],
+        } => {
+            let kind = rope_theta.map_or("absolute", |_| "rotary");
+            let mut keys = vec![
+                ("model_type", json!("esm")),
+                ("hidden_act", json!("gelu")),
+                ("token_dropout", json!(token_dropout)),
+                ("emb_layer_norm_before", json!(embed_norm)),
+                ("position_embedding_type", json!(kind)),
+                ("is_folding_model", json!(false)),
+                ("tie_word_embeddings", json!(spec.tie_embeddings)),
+            ];
+            keys.extend(rope_theta.map(|theta| ("rope_theta", json!(theta))));
+            keys
+        }
         Encoder::Amplify {
             intermediate_size,
             attention_bias,
@@ -268,8 +273,9 @@ fn own_keys(spec: &EncoderSpec) -> Vec<(&'static str, Value)> {
         ],
     };
     if !matches!(spec.family, Encoder::Amplify { .. }) {
+        let rows = spec.first_position() + spec.max_positions;
         keys.extend([
-            ("max_position_embeddings", json!(spec.max_positions)),
+            ("max_position_embeddings", json!(rows)),
             ("layer_norm_eps", json!(spec.norm_eps)),
             ("initializer_range", json!(spec.initializer_range)),
         ]);
@@ -293,6 +299,10 @@ pub(super) fn fresh_extra(spec: &EncoderSpec) -> Map<String, Value> {
 }
 
 const BERT_RATES: &[&str] = &["attention_probs_dropout_prob", "hidden_dropout_prob"];
+
+#[cfg(test)]
+#[path = "encoder/esm_tests.rs"]
+mod esm_tests;
 
 #[cfg(test)]
 #[path = "encoder/plain_tests.rs"]

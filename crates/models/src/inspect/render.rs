@@ -24,7 +24,10 @@ const BLOCK_ROWS_MAX: usize = 8;
 impl Facts {
     /// Tables for reading, at most 120 columns wide for usual names.
     pub fn to_text(&self) -> String {
-        let mut text = format!("{}, {} parameters\n\n", self.family, exact(self.n_params));
+        let variant = self.variant.map(|variant| format!(" {variant}"));
+        let (family, variant) = (self.family, variant.unwrap_or_default());
+        let n_params = exact(self.n_params);
+        let mut text = format!("{family}{variant}, {n_params} parameters\n\n");
         text.push_str(&table(&self.group_rows(), 1));
         text.push('\n');
         text.push_str(&table(&self.layer_rows(), 3));
@@ -185,6 +188,7 @@ impl Facts {
         };
         json!({
             "family": self.family,
+            "variant": self.variant,
             "parameters": self.n_params,
             "groups": self.groups.iter().map(group).collect::<Vec<_>>(),
             "layers": self.layers.iter().map(layer).collect::<Vec<_>>(),

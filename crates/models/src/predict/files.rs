@@ -8,10 +8,12 @@ use tenon_base::files::Disk;
 use tenon_base::{Error, Result};
 use tenon_engine::{Kernels, LossSum};
 
-use super::pack::IntTensor;
-use super::run::{Model, Options, Prediction, predict};
-use crate::checkpoint::{self, Checkpoint, Order, Slot};
+use super::pack::classes::FloatTensor;
+use super::pack::{Bounds, IntTensor, LABELS, Packed, pack};
+use super::run::{Model, Options, Prediction, predict_packed};
+use crate::checkpoint::{self, Checkpoint, Dtype, Order, Slot, TensorView};
 use crate::folder;
+use crate::spec::Spec;
 
 /// What a prediction did, for a report.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,7 +32,28 @@ pub struct Facts {
     pub widened: BTreeMap<String, usize>,
 }
 
-/// Runs the model in a folder on the integer tensors of one safetensors file and writes its outputs
+/// The tensors that a model runs on.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Inputs {
+    /// The integers, by name.
+    pub tensors: BTreeMap<String, IntTensor>,
+    /// Labels that are floats.
+    pub numbers: Option<FloatTensor>,
+}
+
+impl Inputs {
+    /// One batch of a model: what [`pack`] makes of the integers, with what [`Packed::give`] makes
+    /// of the floats.
+    pub fn pack(&self, spec: &Spec) -> Result<Packed> {
+        let mut packed = pack(&self.tensors, Bounds::of(spec))?;
+        if let Some(labels) = &self.numbers {
+            packed.give(labels, spec.objective())?;
+        }
+        Ok(packed)
+    }
+}
+
+/// Runs the model in a folder on the tensors of one safetensors file and writes its outputs
 /// to another, in the type of the options. Gradients have the names of the folder's own tensors.
 pub fn predict_files(
     disk: &dyn Disk,
@@ -43,7 +66,8 @@ pub fn predict_files(
     let folder = folder::load(disk, model)?;
     let tensors = read_inputs(disk, inputs)?;
     let at = |error: Error| error.at(inputs.display().to_string());
-    let prediction = predict(Model::of(&folder), &tensors, options, device).map_err(at)?;
+    let packed = tensors.pack(&folder.config.spec).map_err(at)?;
+    let prediction = predict_packed(Model::of(&folder), &packed, options, device).map_err(at)?;
     write_outputs(disk, out, &prediction)?;
     let dropped = folder.left_out();
     let outputs = prediction.outputs.into_iter();
@@ -57,8 +81,8 @@ pub fn predict_files(
     })
 }
 
-/// The integer tensors (I32 or I64) of a safetensors file.
-pub fn read_inputs(disk: &dyn Disk, path: &Path) -> Result<BTreeMap<String, IntTensor>> {
+/// The tensors of a safetensors file: integers (I32 or I64), and `labels` that may be floats.
+pub fn read_inputs(disk: &dyn Disk, path: &Path) -> Result<Inputs> {
     if !disk.exists(path)? {
         return Err(Error::data(format!(
             "there is no file `{}`",
@@ -66,13 +90,26 @@ pub fn read_inputs(disk: &dyn Disk, path: &Path) -> Result<BTreeMap<String, IntT
         )));
     }
     let file = Checkpoint::open(disk, path)?;
-    let read = |tensor: checkpoint::TensorView<'_>| {
+    let mut inputs = Inputs::default();
+    for tensor in file.tensors() {
+        let read = read_input(tensor, &mut inputs);
+        read.map_err(|error| error.at(path.display().to_string()))?;
+    }
+    Ok(inputs)
+}
+
+fn read_input(tensor: TensorView<'_>, inputs: &mut Inputs) -> Result<()> {
+    let shape = tensor.shape.to_vec();
+    let floats = [Dtype::F64, Dtype::F32, Dtype::F16, Dtype::BF16];
+    if tensor.name == LABELS && floats.contains(&tensor.dtype) {
+        let values = tensor.to_f64()?;
+        inputs.numbers = Some(FloatTensor { shape, values });
+    } else {
         let values = tensor.to_i64()?;
-        let shape = tensor.shape.to_vec();
-        Ok((tensor.name.to_owned(), IntTensor { shape, values }))
-    };
-    let tensors: Result<_> = file.tensors().map(read).collect();
-    tensors.map_err(|error: Error| error.at(path.display().to_string()))
+        let tensor_of = IntTensor { shape, values };
+        inputs.tensors.insert(tensor.name.to_owned(), tensor_of);
+    }
+    Ok(())
 }
 
 fn write_outputs(disk: &dyn Disk, path: &Path, prediction: &Prediction) -> Result<()> {

@@ -1,6 +1,7 @@
 //! From the tensors that a caller gives to one packed batch.
 
-mod classes;
+mod bounds;
+pub(super) mod classes;
 
 use std::collections::BTreeMap;
 
@@ -9,7 +10,9 @@ use tenon_base::{Error, Result};
 use tenon_engine::Extent;
 use tenon_engine::exec::IGNORE;
 
-use crate::spec::{Objective, Spec};
+use crate::spec::Objective;
+pub use bounds::Bounds;
+use bounds::sequences;
 
 /// A tensor of integers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,37 +61,9 @@ impl Packed {
     }
 }
 
-/// The largest numbers that a model accepts.
-#[derive(Clone, Copy, Debug)]
-pub struct Bounds {
-    /// Ids and labels are below.
-    pub vocab_size: usize,
-    /// Positions are below.
-    pub context_len: usize,
-    /// Token types are below; 0 when the model has none.
-    pub token_types: usize,
-    /// How many columns a token sees back, itself included, where that is less than all.
-    pub window: Option<usize>,
-    /// Whose label is to be told.
-    pub objective: Objective,
-}
-
-impl Bounds {
-    /// Those of a model.
-    pub fn of(spec: &Spec) -> Bounds {
-        Bounds {
-            vocab_size: spec.vocab_size(),
-            context_len: spec.context_len(),
-            token_types: spec.token_types(),
-            window: spec.window(),
-            objective: spec.objective(),
-        }
-    }
-}
-
 const IDS: &str = "input_ids";
 const MASK: &str = "attention_mask";
-const LABELS: &str = "labels";
+pub(super) const LABELS: &str = "labels";
 const POSITIONS: &str = "position_ids";
 const TYPES: &str = "token_type_ids";
 const BOUNDS: &str = "cu_seqlens";
@@ -105,7 +80,7 @@ const BOUNDS: &str = "cu_seqlens";
 /// it, a label that only a masked token could predict) is an error that names row and column.
 ///
 /// A model that tells the class of a sequence takes `labels` of one value a row, `[B]`, or a
-/// sequence, `[n]`; its input is the first token with mask 1.
+/// sequence, `[n]`, from its first token with mask 1. Floats come later, by [`Packed::give`].
 pub fn pack(inputs: &BTreeMap<String, IntTensor>, bounds: Bounds) -> Result<Packed> {
     let mut known = vec![IDS, MASK, LABELS, POSITIONS, BOUNDS];
     if bounds.token_types > 0 {
@@ -171,32 +146,6 @@ pub fn pack(inputs: &BTreeMap<String, IntTensor>, bounds: Bounds) -> Result<Pack
     Ok(packed)
 }
 
-/// Checks the bounds of packed sequences.
-fn sequences(given: &IntTensor, ids: &IntTensor, masked: bool) -> Result<Vec<usize>> {
-    let wrong = |what: String| Err(Error::data(format!("`{BOUNDS}` {what}")));
-    if masked {
-        return wrong(format!("and `{MASK}` exclude each other"));
-    }
-    if ids.shape[0] != 1 {
-        return wrong(format!("needs `{IDS}` of one row, not {:?}", ids.shape));
-    }
-    if given.shape.len() != 1 {
-        return wrong(format!("has shape {:?} instead of [n+1]", given.shape));
-    }
-    let n_tokens = ids.shape[1] as i64;
-    let (first, last) = (given.values.first(), given.values.last());
-    if first != Some(&0) || last != Some(&n_tokens) {
-        return wrong(format!(
-            "must go from 0 to the {n_tokens} tokens of `{IDS}`"
-        ));
-    }
-    if let Some(i) = given.values.windows(2).position(|pair| pair[0] > pair[1]) {
-        return wrong(format!("falls after its element {i}"));
-    }
-    // Rising from 0 to a usize, every element is one.
-    Ok(given.values.iter().map(|&bound| bound as usize).collect())
-}
-
 /// The given tensors, `[B, T]` each.
 struct Grid<'a> {
     ids: &'a [i64],
@@ -213,14 +162,16 @@ impl Grid<'_> {
     fn add(&self, sequence: std::ops::Range<usize>, packed: &mut Packed) -> Result<()> {
         let start = packed.places.len();
         let mut first = None;
-        let (mut hidden, mut holes) = (false, false);
+        let (mut hidden, mut holes, mut gap) = (false, false, false);
         for place in sequence.clone() {
             let real = self.is_real(place)?;
             self.check_label(place, real, first.is_some() && hidden)?;
             hidden = !real;
             if hidden {
+                gap |= first.is_some() && self.bounds.is_padding(self.ids[place]);
                 continue;
             }
+            self.check_gap(place, gap)?;
             let first = *first.get_or_insert(place);
             holes |= place > first && !self.is_real(place - 1)?;
             self.check_window(place, first, holes)?;
@@ -269,15 +220,23 @@ impl Grid<'_> {
     }
 
     fn position(&self, place: usize, first: usize) -> Result<i32> {
+        let first_position = self.bounds.first_position;
         let value = match self.positions {
-            Some(positions) => positions[place],
+            Some(positions) => positions[place].saturating_sub(first_position as i64),
             None => (place - first) as i64,
         };
         let end = self.bounds.context_len;
-        below(value, end).ok_or_else(|| {
-            let name = self.positions.map_or(IDS, |_| POSITIONS);
-            let what = format!("has position {value}, outside the model's context of {end}");
-            self.error(name, place, &what)
+        below(value, end).ok_or_else(|| match self.positions {
+            Some(positions) if first_position > 0 => {
+                let (given, end) = (positions[place], first_position + end);
+                let what = format!("is {given}, the model's are {first_position} to below {end}");
+                self.error(POSITIONS, place, &what)
+            }
+            given => {
+                let name = given.map_or(IDS, |_| POSITIONS);
+                let what = format!("has position {value}, outside the model's context of {end}");
+                self.error(name, place, &what)
+            }
         })
     }
 
@@ -314,6 +273,15 @@ impl Grid<'_> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Padding between tokens counts as no position in the reference of ESM-1b, here it would.
+    fn check_gap(&self, place: usize, gap: bool) -> Result<()> {
+        if !gap {
+            return Ok(());
+        }
+        let error = self.error(IDS, place, "stands behind padding within its sequence");
+        Err(error.hint("pad at the ends of a row alone"))
     }
 
     /// A label counts only on a real token, behind one that can predict it; the first real token of

@@ -113,7 +113,24 @@ pub fn predict(
     options: Options,
     device: Box<dyn Kernels>,
 ) -> Result<Prediction> {
-    let packed = pack(inputs, Bounds::of(model.spec))?;
+    predict_packed(
+        model,
+        &pack(inputs, Bounds::of(model.spec))?,
+        options,
+        device,
+    )
+}
+
+/// As [`predict`], on inputs that are packed.
+///
+/// # Panics
+/// When the weights are not those of the model.
+pub fn predict_packed(
+    model: Model<'_>,
+    packed: &Packed,
+    options: Options,
+    device: Box<dyn Kernels>,
+) -> Result<Prediction> {
     let counted = |targets: &Vec<i32>| targets.iter().any(|&target| target >= 0);
     match &packed.targets {
         Some(targets) if !counted(targets) => {
@@ -136,7 +153,7 @@ pub fn predict(
     let last = packed.positions.iter().max().map_or(0, |&p| p as usize);
     let spec = model.spec.with_rotary_positions(last + 1);
     let graph = spec.graph(&Outputs::inspecting(packed.targets.is_some()));
-    run(model, graph, &packed, options, device)
+    run(model, graph, packed, options, device)
 }
 
 /// Runs a graph of the model, or a rewrite of one, over a packed batch. Its outputs are those of

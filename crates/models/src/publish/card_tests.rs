@@ -3,7 +3,7 @@ use crate::hub::{HubConfig, Naming};
 use crate::publish::code_of;
 
 /// A configuration of every family.
-const CONFIGS: [&str; 12] = [
+const CONFIGS: [&str; 13] = [
     r#"{"model_type": "custom_transformer", "vocab_size": 61, "max_seq_len": 14, "n_blocks": 2,
         "n_heads": 2, "d_model": 16, "d_ffn": 24}"#,
     r#"{"model_type": "gpt2", "vocab_size": 61, "n_positions": 14, "n_embd": 16, "n_layer": 2,
@@ -17,6 +17,7 @@ const CONFIGS: [&str; 12] = [
     r#"{"model_type": "qwen3"SIZES}"#,
     r#"{"model_type": "mixtral"SIZES}"#,
     r#"{"model_type": "esm", "position_embedding_type": "rotary", "mask_token_id": 32SIZES}"#,
+    r#"{"model_type": "esm", "token_dropout": false, "pad_token_id": 1SIZES}"#,
     r#"{"model_type": "AMPLIFY"SIZES}"#,
     r#"{"model_type": "encodon"SIZES}"#,
     r#"{"model_type": "codonfm"SIZES}"#,

@@ -61,6 +61,13 @@ const ESM2: Origin = origin(
     "Evolutionary-scale prediction of atomic-level protein structure with a language model",
     "https://doi.org/10.1126/science.ade2574",
 );
+const ESM1B: Origin = origin(
+    "ESM-1b",
+    "Rives et al. (2021)",
+    "Biological structure and function emerge from scaling unsupervised learning to 250 million \
+     protein sequences",
+    "https://doi.org/10.1073/pnas.2016239118",
+);
 const AMPLIFY: Origin = origin(
     "AMPLIFY",
     "Fournier et al. (2024)",
@@ -119,6 +126,9 @@ pub(super) fn origins(spec: &Spec) -> Vec<&'static Origin> {
             // BERT with ReLU is what Geneformer is.
             Encoder::Bert { .. } if spec.activation == Activation::Relu => vec![&BERT, &GENEFORMER],
             Encoder::Bert { .. } => vec![&BERT],
+            Encoder::Esm {
+                rope_theta: None, ..
+            } => vec![&ESM1B],
             Encoder::Esm { .. } => vec![&ESM2],
             Encoder::Amplify { .. } => vec![&AMPLIFY],
             Encoder::Encodon { .. } | Encoder::PlainEncodon => vec![&ENCODON],

@@ -89,6 +89,11 @@ impl Check {
             Encoder::Esm { token_dropout, .. } if token_dropout && spec.mask_id.is_none() => {
                 self.add("`token_dropout` needs `mask_id`".to_owned());
             }
+            Encoder::Esm {
+                rope_theta: None, ..
+            } if spec.pad_id.is_none() => {
+                self.add("learned positions need `pad_id`, behind which they begin".to_owned());
+            }
             Encoder::PlainEncodon if spec.activation == Activation::Gelu => {
                 self.add("`activation` is the exact GELU, which its fused layers lack".to_owned());
             }

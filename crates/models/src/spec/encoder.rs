@@ -10,7 +10,7 @@ pub struct EncoderSpec {
     pub family: Encoder,
     /// Rows of the token embedding.
     pub vocab_size: usize,
-    /// The context it was made for, in tokens.
+    /// The context it was made for, in tokens. ESM-1b's table of positions has more rows.
     pub max_positions: usize,
     /// Width of the stream.
     pub d_model: usize,
@@ -115,14 +115,16 @@ pub enum Encoder {
         /// Rows of the embedding of token types.
         token_types: usize,
     },
-    /// ESM-2 (Lin et al. 2023): pre-norm, rotary positions.
+    /// ESM-2 (Lin et al. 2023): pre-norm, rotary positions; ESM-1b (Rives et al. 2021) with
+    /// learned ones.
     Esm {
         /// Whether masked tokens are zeroed and the others scaled for them.
         token_dropout: bool,
         /// Whether a norm follows the embedding.
         embed_norm: bool,
-        /// Base of the rotary angles.
-        rope_theta: f64,
+        /// Base of the rotary angles; `None` for learned positions, which begin behind the row of
+        /// `pad_id`.
+        rope_theta: Option<f64>,
     },
     /// AMPLIFY (Fournier et al. 2024): RMS norms, interleaved rotary positions, SwiGLU.
     Amplify {
@@ -169,8 +171,20 @@ impl EncoderSpec {
     pub fn rope_theta(&self) -> Option<f64> {
         match self.family {
             Encoder::Bert { .. } => None,
-            Encoder::Esm { rope_theta, .. } | Encoder::Encodon { rope_theta } => Some(rope_theta),
+            Encoder::Esm { rope_theta, .. } => rope_theta,
+            Encoder::Encodon { rope_theta } => Some(rope_theta),
             Encoder::Amplify { .. } | Encoder::PlainEncodon => Some(1e4),
+        }
+    }
+
+    /// The row of the learned table that the first position has: 0, or in ESM-1b the one behind
+    /// that of padding.
+    pub fn first_position(&self) -> usize {
+        match self.family {
+            Encoder::Esm {
+                rope_theta: None, ..
+            } => self.pad_id.map_or(0, |pad| pad as usize + 1),
+            _ => 0,
         }
     }
 }

@@ -36,6 +36,17 @@ MODELS = {
     "bert_sequence": (BertForSequenceClassification, BertConfig, BERT),
     "bert_token": (BertForTokenClassification, BertConfig, dict(BERT, problem_type=None)),
     "esm2_sequence": (EsmForSequenceClassification, EsmConfig, dict(ESM, num_labels=4)),
+    "bert_numbers": (
+        BertForSequenceClassification, BertConfig, dict(BERT, problem_type="regression"),
+    ),
+    "bert_labels": (
+        BertForSequenceClassification, BertConfig,
+        dict(BERT, problem_type="multi_label_classification"),
+    ),
+    "esm2_number": (
+        EsmForSequenceClassification, EsmConfig,
+        dict(ESM, num_labels=1, problem_type="regression"),
+    ),
     # Two classes are what a configuration means that says nothing.
     "esm2_token": (EsmForTokenClassification, EsmConfig, ESM),
 }
@@ -50,8 +61,17 @@ def write_model(folder, kind, config, generator):
     model.save_pretrained(folder)
 
 
-def make_inputs(name, n_classes, generator):
-    sequences = name.endswith("sequence")
+def told(problem, n_classes, generator):
+    """Numbers, or labels of which one is only likely."""
+    if problem == "regression":
+        return torch.randn(4, n_classes, generator=generator)
+    labels = torch.randint(0, 2, (4, n_classes), generator=generator).float()
+    labels[1, 1] = 0.75
+    return labels
+
+
+def make_inputs(name, config, generator):
+    sequences, n_classes = not name.endswith("token"), config.num_labels
     ids = torch.randint(4, MASK_ID, (4, CONTEXT), generator=generator)
     mask = torch.ones_like(ids)
     mask[1, CONTEXT - 4:] = 0
@@ -65,7 +85,9 @@ def make_inputs(name, n_classes, generator):
     inputs = {"input_ids": ids, "attention_mask": mask}
     if name.startswith("bert"):
         inputs["token_type_ids"] = torch.randint(0, 2, ids.shape, generator=generator) * mask
-    if sequences:
+    if config.problem_type in ("regression", "multi_label_classification"):
+        labels = told(config.problem_type, n_classes, generator)
+    elif sequences:
         labels = torch.tensor([n_classes - 1, 0, IGNORED, 1])
     else:
         labels = torch.randint(0, n_classes, ids.shape, generator=generator)
@@ -96,6 +118,7 @@ def run(folder, kind, config, inputs):
             named[name].data = weight.double()
         mask = inputs["attention_mask"]
         positions = (mask.cumsum(-1) - 1).clamp(min=0)
+        inputs = {k: x.double() if x.is_floating_point() else x for k, x in inputs.items()}
         out = model(**inputs, position_ids=positions, output_hidden_states=True)
         out.loss.backward()
     tensors = {"logits": out.logits, "loss": out.loss.reshape(1)}
@@ -111,7 +134,7 @@ def main():
         generator = torch.Generator().manual_seed(SEED)
         folder, config = out / name, make_config(**keys)
         write_model(folder / "model", kind, config, generator)
-        inputs = make_inputs(name, config.num_labels, generator)
+        inputs = make_inputs(name, config, generator)
         save_file(inputs, folder / "inputs.safetensors")
         save_file(run(folder / "model", kind, config, inputs), folder / "expected.safetensors")
 

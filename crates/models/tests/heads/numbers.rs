@@ -6,10 +6,12 @@ use tenon_engine::{DType, Kernels};
 use tenon_models::folder::Folder;
 use tenon_models::gradcheck::{self, gradcheck};
 use tenon_models::net::Outputs;
-use tenon_models::predict::{Bounds, Model, Options, Prediction, Sequences, pack, run};
+use tenon_models::predict::{
+    Bounds, FloatTensor, Model, Options, Prediction, Sequences, pack, run,
+};
 use tenon_models::spec::{Head, Problem, Spec};
 
-use crate::common::{inputs, model, run_with};
+use crate::common::{all_inputs, inputs, model, run_with};
 
 const PROBLEMS: [Problem; 2] = [Problem::Regression, Problem::MultiLabel];
 
@@ -89,13 +91,58 @@ fn derivatives_are_those_of_differences() {
     }
 }
 
-/// Labels of tensors are classes; they are no numbers.
+/// Integers are classes, floats are numbers and labels.
 #[test]
-fn integer_labels_are_refused() {
+fn labels_of_another_type_are_refused() {
     let folder = told(Problem::Regression);
     let error = run_with(&folder, &inputs("bert_sequence"), (DType::F32, false, 1)).unwrap_err();
     assert_eq!(error.kind(), Kind::Data);
     assert!(error.message().contains("`regression`"), "{error}");
+    assert!(error.to_string().contains("give floats"), "{error}");
+    let inputs = all_inputs("bert_numbers");
+    for name in ["bert_sequence", "bert_token"] {
+        let error = inputs.pack(&model(name).config.spec).unwrap_err();
+        assert!(error.to_string().contains("give integers"), "{error}");
+    }
+}
+
+/// Of the recorded inputs, with other labels.
+#[track_caller]
+fn refused(name: &str, shape: &[usize], values: &[f64], message: &str) {
+    let mut inputs = all_inputs(name);
+    let (shape, values) = (shape.to_vec(), values.to_vec());
+    inputs.numbers = Some(FloatTensor { shape, values });
+    let error = inputs.pack(&model(name).config.spec).unwrap_err();
+    assert_eq!(error.kind(), Kind::Data);
+    assert!(error.to_string().contains(message), "{error}");
+}
+
+#[test]
+fn floats_that_are_no_answers_are_refused() {
+    let mut values = [0.5; 12];
+    let shape = "has shape [3, 4] instead of [4, 3]";
+    refused("bert_numbers", &[3, 4], &values, shape);
+    refused("bert_numbers", &[12], &values, "has shape [12]");
+    values[7] = f64::NAN;
+    let place = "of sequence 2, output 1 is NaN, no finite number";
+    refused("bert_numbers", &[4, 3], &values, place);
+    refused("bert_labels", &[4, 3], &values, "no probability");
+    values[7] = -100.0;
+    let place = "of sequence 2, output 1 is -100, no probability";
+    refused("bert_labels", &[4, 3], &values, place);
+    // A number a sequence may be a column or a row.
+    let of_column = |shape: &[usize]| {
+        let mut inputs = all_inputs("esm2_number");
+        inputs.numbers.as_mut().unwrap().shape = shape.to_vec();
+        inputs.pack(&model("esm2_number").config.spec).unwrap()
+    };
+    assert_eq!(of_column(&[4]), of_column(&[4, 1]));
+    let mut hidden = all_inputs("esm2_number");
+    let mask = hidden.tensors.get_mut("attention_mask").unwrap();
+    mask.values[10..20].fill(0);
+    let error = hidden.pack(&model("esm2_number").config.spec).unwrap_err();
+    let message = "of sequence 1 counts, but it has no token";
+    assert!(error.message().contains(message), "{error}");
 }
 
 /// A row a sequence, or a row a token, whatever stands beside it in a batch.

@@ -8,12 +8,12 @@ use tenon_models::gradcheck::{self, gradcheck};
 use tenon_models::predict::Output;
 use tenon_testkit::rel_err;
 
-use crate::common::{NAMES, inputs, model, recorded, run};
+use crate::common::{NAMES, OF_NUMBERS, inputs, model, recorded, run_recorded};
 
 /// The worst relative error over all that was recorded, at positions with mask 1.
 fn compare(name: &str, dtype: DType) -> (f64, String) {
     let inputs = inputs(name);
-    let prediction = run(&model(name), &inputs, dtype, true);
+    let prediction = run_recorded(name, dtype);
     let expected = recorded(name).join("expected.safetensors");
     let expected = Checkpoint::open(&RealDisk, &expected).unwrap();
     assert_eq!(prediction.outputs.len(), expected.names().len(), "{name}");
@@ -47,7 +47,7 @@ fn compare(name: &str, dtype: DType) -> (f64, String) {
 
 #[test]
 fn f64_agrees_to_rounding() {
-    for name in NAMES {
+    for name in NAMES.into_iter().chain(OF_NUMBERS) {
         let (error, tensor) = compare(name, DType::F64);
         assert!(error <= 1e-9, "{name}: `{tensor}` misses by {error:.2e}");
     }
@@ -55,7 +55,7 @@ fn f64_agrees_to_rounding() {
 
 #[test]
 fn f32_agrees_to_its_precision() {
-    for name in NAMES {
+    for name in NAMES.into_iter().chain(OF_NUMBERS) {
         let (error, tensor) = compare(name, DType::F32);
         assert!(error <= 3e-6, "{name}: `{tensor}` misses by {error:.2e}");
     }

@@ -24,7 +24,7 @@ pub(crate) fn committed(name: &str) -> PathBuf {
 }
 
 /// The folders of `tests/goldens`, by family.
-pub(crate) const COMMITTED: [&str; 19] = [
+pub(crate) const COMMITTED: [&str; 20] = [
     "custom_small",
     "gpt2_small",
     "gpt2_scores_small",
@@ -41,6 +41,7 @@ pub(crate) const COMMITTED: [&str; 19] = [
     "geneformer_small",
     "esm2_small",
     "esm2_norm_small",
+    "esm1b_small",
     "amplify_small",
     "codonfm_small",
     "codonfm_plain_small",
@@ -79,7 +80,9 @@ impl Golden {
     pub(crate) fn open(path: &Path) -> Golden {
         Golden {
             folder: folder::load(&RealDisk, &path.join("model")).unwrap(),
-            inputs: read_inputs(&RealDisk, &path.join("inputs.safetensors")).unwrap(),
+            inputs: read_inputs(&RealDisk, &path.join("inputs.safetensors"))
+                .unwrap()
+                .tensors,
             expected: Checkpoint::open(&RealDisk, &path.join("expected.safetensors")).unwrap(),
         }
     }

@@ -11,6 +11,7 @@ use crate::packing::tensor;
 const BOUNDS: Bounds = Bounds {
     vocab_size: 10,
     context_len: 6,
+    first_position: 0,
     token_types: 0,
     window: None,
     objective: Objective::Causal,

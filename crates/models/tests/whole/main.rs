@@ -12,6 +12,7 @@ mod mistakes;
 mod mutants;
 mod names;
 mod packing;
+mod positions;
 mod predict;
 mod publish;
 mod published;

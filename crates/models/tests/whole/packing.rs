@@ -4,16 +4,16 @@ use tenon_base::files::RealDisk;
 use tenon_engine::DType;
 use tenon_engine::cpu::{Cpu, Isa};
 use tenon_models::folder::{self, Folder};
-use tenon_models::predict::{IntTensor, Model, Options, Output, Prediction, predict};
+use tenon_models::predict::{Bounds, IntTensor, Model, Options, Output, Prediction, predict};
 use tenon_models::spec::Spec;
 
 use crate::common::{COMMITTED, Inputs, committed, cpu};
 
-fn model(name: &str) -> Folder {
+pub(crate) fn model(name: &str) -> Folder {
     folder::load(&RealDisk, &committed(name).join("model")).unwrap()
 }
 
-fn run(folder: &Folder, inputs: &Inputs, grads: bool) -> Prediction {
+pub(crate) fn run(folder: &Folder, inputs: &Inputs, grads: bool) -> Prediction {
     run_on(folder, inputs, grads, cpu())
 }
 
@@ -24,7 +24,7 @@ fn run_on(folder: &Folder, inputs: &Inputs, grads: bool, device: Box<Cpu>) -> Pr
 
 /// Sequences of lengths 1 up to the context in the model's vocabulary; of a masked model some
 /// tokens are hidden, not equally many in each.
-fn sequences(folder: &Folder) -> Vec<Vec<i64>> {
+pub(crate) fn sequences(folder: &Folder) -> Vec<Vec<i64>> {
     let spec = &folder.config.spec;
     let (vocab, context) = (spec.vocab_size() as i64, spec.context_len() as i64);
     let mask_id = match spec {
@@ -53,7 +53,7 @@ pub(crate) fn tensor(shape: &[usize], values: Vec<i64>) -> IntTensor {
     }
 }
 
-fn packed(folder: &Folder, sequences: &[Vec<i64>]) -> Inputs {
+pub(crate) fn packed(folder: &Folder, sequences: &[Vec<i64>]) -> Inputs {
     let flat = sequences.concat();
     let mut bounds = vec![0];
     for sequence in sequences {
@@ -73,7 +73,7 @@ fn packed(folder: &Folder, sequences: &[Vec<i64>]) -> Inputs {
 }
 
 /// Rows of `width` with the sequence `left(i)` columns from the left.
-fn padded(
+pub(crate) fn padded(
     folder: &Folder,
     sequences: &[Vec<i64>],
     width: usize,
@@ -277,7 +277,10 @@ fn a_hole_in_the_mask_hides_its_token() {
         let ids: Vec<i64> = without.iter().map(|&c| sequence[c as usize]).collect();
         let mut explicit = packed(&folder, &[ids]);
         explicit.remove("labels");
-        explicit.insert("position_ids".to_owned(), tensor(&[1, n - 1], without));
+        // ESM-1b counts from the row behind that of padding.
+        let first = Bounds::of(&folder.config.spec).first_position as i64;
+        let places = without.iter().map(|column| column + first).collect();
+        explicit.insert("position_ids".to_owned(), tensor(&[1, n - 1], places));
         let explicit = run(&folder, &explicit, false);
         let logits = |p: &Prediction| p.values("logits").unwrap();
         let v = logits(&holed).len() / n;

@@ -40,7 +40,9 @@ pub(in crate::config) const KEYS: &[Key] = &[
         DefaultValue::Derived("`label`; of a model that tells numbers, the columns that it names"),
         "Column of records that holds what `model.head` tells: a class; labels as a list of JSON, \
          or with `;` between them; of tokens a character each, or a list; a number, a list of \
-         them, or a list of columns.",
+         them, or a list of columns. A token without a label, which is neither learned nor \
+         judged, has `null`, an empty text or -100 in a list, and `?` in a text, or `-` or `.` \
+         where `model.labels` names the classes without it.",
     ),
     Key::new(
         "data.tokenizer",

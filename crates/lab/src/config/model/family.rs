@@ -252,10 +252,19 @@ impl Architecture {
                 }
                 section.float("norm_eps", shape.norm_eps);
                 match shape.family {
-                    Encoder::Esm { rope_theta, .. } | Encoder::Encodon { rope_theta } => {
-                        section.float("rope_theta", rope_theta);
+                    Encoder::Esm { rope_theta, .. } => {
+                        let kind = rope_theta.map_or("absolute", |_| "rotary");
+                        section.text("position_embedding_type", kind);
+                        if let Some(theta) = rope_theta {
+                            section.float("rope_theta", theta);
+                        }
                     }
-                    Encoder::Bert { .. } | Encoder::Amplify { .. } | Encoder::PlainEncodon => {}
+                    Encoder::Encodon { rope_theta } => {
+                        section.float("rope_theta", rope_theta);
+                        section.bool("inner_norms", true);
+                    }
+                    Encoder::PlainEncodon => section.bool("inner_norms", false),
+                    Encoder::Bert { .. } | Encoder::Amplify { .. } => {}
                 }
                 section.bool("tie_embeddings", shape.tie_embeddings);
                 section.float("init_std", shape.init_std);

@@ -68,8 +68,39 @@ const EVEN_HEADS: Decided = &[
     ("model.head_dim", Fixed::Absent),
 ];
 
+/// The norms of a block stand before its branches.
+const NO_INNER_NORMS: Decided = &[("model.inner_norms", Fixed::Absent)];
+
+/// Transformer Engine, whose layers the plain variant of CodonFM is made of, computes GELU in the
+/// tanh form and turns by the base 10000.
+const PLAIN_CODONFM: &[Decided] = &[
+    &[
+        ("model.activation", Fixed::Word("gelu_new")),
+        ("model.rope_theta", Fixed::Number(1e4)),
+    ],
+    ROTARY,
+    UNTIED,
+    NO_EXPERTS,
+    NO_WINDOW,
+    EVEN_HEADS,
+];
+
 /// Learned positions.
-const NO_ROTARY: Decided = &[("model.rope_theta", Fixed::Absent)];
+const NO_ROTARY: Decided = &[
+    ("model.rope_theta", Fixed::Absent),
+    ("model.position_embedding_type", Fixed::Word("absolute")),
+];
+
+const ROTARY: Decided = &[("model.position_embedding_type", Fixed::Word("rotary"))];
+
+const ESM1B: &[Decided] = &[
+    &[("model.rope_theta", Fixed::Absent)],
+    ERF_GELU,
+    NO_EXPERTS,
+    NO_WINDOW,
+    EVEN_HEADS,
+    NO_INNER_NORMS,
+];
 
 impl FamilyInfo {
     /// Every family, in the order of the documentation.
@@ -88,6 +119,7 @@ impl FamilyInfo {
                 NO_EXPERTS,
                 NO_WINDOW,
                 EVEN_HEADS,
+                NO_INNER_NORMS,
                 &[
                     ("model.norm_eps", Fixed::Number(1e-5)),
                     ("model.dropout", Fixed::Number(0.0)),
@@ -102,51 +134,52 @@ impl FamilyInfo {
             n_blocks: 12,
             n_heads: 12,
             d_model: 768,
-            fixed: &[NO_ROTARY, NO_EXPERTS, NO_WINDOW, EVEN_HEADS],
+            fixed: &[NO_ROTARY, NO_EXPERTS, NO_WINDOW, EVEN_HEADS, NO_INNER_NORMS],
         },
         FamilyInfo {
-            fixed: &[GATED, NO_EXPERTS, NO_WINDOW],
+            fixed: &[GATED, ROTARY, NO_EXPERTS, NO_WINDOW, NO_INNER_NORMS],
             ..LLAMA
         },
         FamilyInfo {
             name: "mistral",
             doc: "Llama with a sliding window",
-            fixed: &[GATED, NO_EXPERTS],
+            fixed: &[GATED, ROTARY, NO_EXPERTS, NO_INNER_NORMS],
             ..LLAMA
         },
         FamilyInfo {
             name: "qwen2",
             doc: "Llama with biases of query, key and value",
-            fixed: &[GATED, NO_EXPERTS, NO_WINDOW],
+            fixed: &[GATED, ROTARY, NO_EXPERTS, NO_WINDOW, NO_INNER_NORMS],
             ..LLAMA
         },
         FamilyInfo {
             name: "qwen3",
             doc: "Llama with norms of query and key heads",
-            fixed: &[GATED, NO_EXPERTS, NO_WINDOW],
+            fixed: &[GATED, ROTARY, NO_EXPERTS, NO_WINDOW, NO_INNER_NORMS],
             ..LLAMA
         },
         FamilyInfo {
             name: "mixtral",
             doc: "Llama with experts in place of the feed-forward layer",
-            fixed: &[GATED],
+            fixed: &[GATED, ROTARY, NO_INNER_NORMS],
             ..LLAMA
         },
         FamilyInfo {
             name: "bert",
             doc: "masked tokens, post-norm, learned positions; Geneformer with `relu`",
             max_seq_len: 512,
-            fixed: &[NO_ROTARY, NO_EXPERTS, NO_WINDOW, EVEN_HEADS],
+            fixed: &[NO_ROTARY, NO_EXPERTS, NO_WINDOW, EVEN_HEADS, NO_INNER_NORMS],
             ..LLAMA
         },
         FamilyInfo {
             name: "esm2",
-            doc: "masked residues, pre-norm, rotary positions, token dropout",
+            doc: "masked residues, pre-norm, rotary positions, token dropout; ESM-1b with \
+                  `position_embedding_type: absolute`",
             max_seq_len: 1026,
             n_blocks: 6,
             n_heads: 20,
             d_model: 320,
-            fixed: &[ERF_GELU, NO_EXPERTS, NO_WINDOW, EVEN_HEADS],
+            fixed: &[ERF_GELU, NO_EXPERTS, NO_WINDOW, EVEN_HEADS, NO_INNER_NORMS],
         },
         FamilyInfo {
             name: "amplify",
@@ -157,21 +190,24 @@ impl FamilyInfo {
             d_model: 640,
             fixed: &[
                 GATED,
+                ROTARY,
                 UNTIED,
                 NO_EXPERTS,
                 NO_WINDOW,
                 EVEN_HEADS,
+                NO_INNER_NORMS,
                 &[("model.rope_theta", Fixed::Number(1e4))],
             ],
         },
         FamilyInfo {
             name: "codonfm",
-            doc: "masked codons, norms inside both branches, rotary positions",
+            doc: "masked codons, rotary positions, norms inside both branches or with \
+                  `inner_norms: false` none",
             max_seq_len: 2048,
             n_blocks: 12,
             n_heads: 12,
             d_model: 768,
-            fixed: &[ERF_GELU, UNTIED, NO_EXPERTS, NO_WINDOW, EVEN_HEADS],
+            fixed: &[ERF_GELU, ROTARY, UNTIED, NO_EXPERTS, NO_WINDOW, EVEN_HEADS],
         },
     ];
 
@@ -183,7 +219,14 @@ impl FamilyInfo {
 
 /// A key that the family decides itself may only repeat what the family says.
 pub(super) fn fixed_keys(judge: &mut Judge, info: &FamilyInfo) {
-    for &(key, fixed) in info.fixed.iter().copied().flatten() {
+    let has_inner_norms = judge.values.bool("model.inner_norms") != Some(false);
+    let is_absolute = judge.values.str("model.position_embedding_type") == Some("absolute");
+    let (decided, which) = match info.name {
+        "codonfm" if !has_inner_norms => (PLAIN_CODONFM, " without inner norms"),
+        "esm2" if is_absolute => (ESM1B, " with learned positions"),
+        _ => (info.fixed, ""),
+    };
+    for &(key, fixed) in decided.iter().copied().flatten() {
         let Some(value) = judge.values.any(key).filter(|_| judge.values.is_set(key)) else {
             continue;
         };
@@ -194,7 +237,10 @@ pub(super) fn fixed_keys(judge: &mut Judge, info: &FamilyInfo) {
             _ => (false, "does not exist".to_owned()),
         };
         if !agrees {
-            let message = format!("`{key}` {says} in models of the family `{}`", info.name);
+            let message = format!(
+                "`{key}` {says} in models of the family `{}`{which}",
+                info.name
+            );
             judge.fault(
                 key,
                 message,

@@ -112,7 +112,9 @@ pub(in crate::config) const KEYS: &[Key] = &[
     Key::new(
         "model.activation",
         Type::Enum(&["gelu_new", "gelu", "relu", "silu"]),
-        DefaultValue::Derived("`gelu_new` (gpt2), `silu` where it gates, `gelu`"),
+        DefaultValue::Derived(
+            "`gelu_new` (gpt2, codonfm without inner norms), `silu` where it gates, `gelu`",
+        ),
         "Activation of the feed-forward layer; `gelu` is the erf form, `gelu_new` the tanh form. \
          A choice for gpt2 and bert only.",
     ),
@@ -125,8 +127,22 @@ pub(in crate::config) const KEYS: &[Key] = &[
     Key::new(
         "model.rope_theta",
         Type::POSITIVE,
-        DefaultValue::Derived("10000; 100000 for codonfm"),
+        DefaultValue::Derived("10000; 100000 for codonfm with inner norms"),
         "Base of the rotary angles, where positions are rotary.",
+    ),
+    Key::new(
+        "model.position_embedding_type",
+        Type::Enum(&["rotary", "absolute"]),
+        DefaultValue::Derived("the family's; `rotary` for esm2"),
+        "How a token knows its position: by rotary angles, or by a learned table. A choice for \
+         esm2 only, where `absolute` makes it ESM-1b, with a norm behind the embedding.",
+    ),
+    Key::new(
+        "model.inner_norms",
+        Type::Bool,
+        DefaultValue::Derived("true for codonfm"),
+        "Whether a second norm stands inside both branches of a block, as in EnCodon; without them \
+         the model is CodonFM's plain pre-norm variant (`model_type: codonfm`). codonfm only.",
     ),
     Key::new(
         "model.window",
@@ -192,6 +208,8 @@ pub(super) const SHAPE: &[&str] = &[
     "model.activation",
     "model.norm_eps",
     "model.rope_theta",
+    "model.position_embedding_type",
+    "model.inner_norms",
     "model.window",
     "model.n_experts",
     "model.experts_per_token",

@@ -1,4 +1,5 @@
 use super::*;
+use tenon_models::spec::Encoder;
 
 #[test]
 fn sizes_follow_the_family() {
@@ -206,4 +207,95 @@ fn labels_stand_in_one_column_or_several() {
     };
     assert_eq!(columns("kind"), ["kind"]);
     assert_eq!(columns("[b, a]"), ["b", "a"]);
+}
+
+/// CodonFM has two published variants; the plain one decides more itself.
+#[test]
+fn inner_norms_choose_the_variant_of_codonfm() {
+    let of = |pairs: &[(&str, &str)]| {
+        let family = [("model.family", "codonfm")];
+        let reading = set(&[&family[..], pairs].concat())?;
+        let family = reading.config.model.architecture().unwrap().family.clone();
+        let Family::Encoder(shape) = family else {
+            panic!("{family:?}")
+        };
+        Ok::<_, Error>((shape.family, shape.activation))
+    };
+    let with = (Encoder::Encodon { rope_theta: 1e5 }, Activation::Gelu);
+    let without = (Encoder::PlainEncodon, Activation::GeluNew);
+    let plain = ("model.inner_norms", "false");
+    assert_eq!(of(&[]).unwrap(), with);
+    assert_eq!(of(&[("model.inner_norms", "true")]).unwrap(), with);
+    assert_eq!(of(&[plain]).unwrap(), without);
+    let said = [
+        plain,
+        ("model.rope_theta", "1e4"),
+        ("model.activation", "gelu_new"),
+    ];
+    assert_eq!(of(&said).unwrap(), without);
+    for (key, value, says) in [
+        ("model.rope_theta", "1e5", "is 10000"),
+        ("model.activation", "gelu", "is `gelu_new`"),
+        ("model.tie_embeddings", "true", "is false"),
+    ] {
+        let error = of(&[plain, (key, value)]).unwrap_err();
+        let message =
+            format!("`{key}` {says} in models of the family `codonfm` without inner norms");
+        assert!(error.message().contains(&message), "{error}");
+    }
+    let wrong = of(&[("model.inner_norm", "false")]).unwrap_err();
+    assert!(
+        wrong
+            .to_string()
+            .contains("did you mean `model.inner_norms`?"),
+        "{wrong}"
+    );
+    for info in FamilyInfo::ALL.iter().filter(|info| info.name != "codonfm") {
+        let pairs = [("model.family", info.name), plain];
+        let error = set(&pairs).expect_err(info.name);
+        let message = "`model.inner_norms` does not exist in models of the family";
+        assert!(error.to_string().contains(message), "{error}");
+    }
+}
+
+/// ESM-1b is ESM-2 with learned positions and a norm behind the embedding.
+#[test]
+fn learned_positions_make_esm2_an_esm1b() {
+    let of = |pairs: &[(&str, &str)]| {
+        let family = [("model.family", "esm2")];
+        let reading = set(&[&family[..], pairs].concat())?;
+        let family = reading.config.model.architecture().unwrap().family.clone();
+        let Family::Encoder(shape) = family else {
+            panic!("{family:?}")
+        };
+        Ok::<_, Error>(shape.family)
+    };
+    let esm = |rope_theta: Option<f64>| Encoder::Esm {
+        token_dropout: true,
+        embed_norm: rope_theta.is_none(),
+        rope_theta,
+    };
+    let key = "model.position_embedding_type";
+    assert_eq!(of(&[]).unwrap(), esm(Some(1e4)));
+    let rotary = [(key, "rotary"), ("model.rope_theta", "500")];
+    assert_eq!(of(&rotary).unwrap(), esm(Some(500.0)));
+    assert_eq!(of(&[(key, "absolute")]).unwrap(), esm(None));
+    let both = [(key, "absolute"), ("model.rope_theta", "500")];
+    let error = of(&both).unwrap_err();
+    let message = "`model.rope_theta` does not exist in models of the family `esm2` with learned";
+    assert!(error.message().contains(message), "{error}");
+    let near = of(&[(key, "absolut")]).unwrap_err();
+    assert!(
+        near.to_string().contains("did you mean `absolute`?"),
+        "{near}"
+    );
+    for (family, own, other) in [
+        ("bert", "absolute", "rotary"),
+        ("llama", "rotary", "absolute"),
+    ] {
+        set(&[("model.family", family), (key, own)]).unwrap();
+        let error = set(&[("model.family", family), (key, other)]).unwrap_err();
+        let message = format!("`{key}` is `{own}` in models of the family `{family}`");
+        assert!(error.message().contains(&message), "{error}");
+    }
 }

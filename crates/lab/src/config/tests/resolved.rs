@@ -8,7 +8,12 @@ fn any_key() -> impl Strategy<Value = (String, String)> {
         prop::sample::select(values).prop_map(move |value| (name.to_owned(), value.to_owned()))
     };
     prop_oneof![
-        key("model.family", &["custom", "gpt2", "llama"]),
+        key(
+            "model.family",
+            &["custom", "gpt2", "llama", "esm2", "codonfm"]
+        ),
+        key("model.position_embedding_type", &["rotary", "absolute"]),
+        key("model.inner_norms", &["true", "false"]),
         key("model.n_heads", &["1", "2", "8"]),
         key("model.n_kv_heads", &["1", "2"]),
         key("model.d_model", &["64", "128", "96"]),

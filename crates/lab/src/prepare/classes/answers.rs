@@ -12,8 +12,10 @@ use super::Told;
 pub(crate) enum Answers {
     /// One label a row.
     One(Vec<String>),
-    /// Labels of a row, or one for each of its tokens.
+    /// Labels of a row.
     Many(Vec<Vec<String>>),
+    /// One label for each token of a row, or none.
+    Tokens(Vec<Vec<Option<String>>>),
     /// Numbers, equally many a row, and the names of their columns.
     Numbers {
         /// Row by row.
@@ -26,13 +28,23 @@ pub(crate) enum Answers {
 /// Between the labels of a row, where they are no list of JSON.
 pub(crate) const SEPARATOR: &str = ";";
 
+/// Characters of a token without a label, unless a class has this name: the first always, the
+/// others where the classes are known, since tables of secondary structure also call the coil so.
+const UNKNOWN: char = '?';
+const GAPS: [char; 2] = ['-', '.'];
+
 impl Answers {
-    /// Reads the columns.
+    /// Reads the columns. `known` are the names of the classes, where they are known.
     ///
     /// # Errors
     /// `Usage` for several columns of labels; `Data` for a column that is not there or holds
     /// something else.
-    pub(crate) fn read(rows: &Rows, told: Told, columns: &[String]) -> Result<Answers> {
+    pub(crate) fn read(
+        rows: &Rows,
+        told: Told,
+        columns: &[String],
+        known: Option<&[String]>,
+    ) -> Result<Answers> {
         if let Told::Sequence(Problem::Regression) = told {
             return numbers(rows, columns);
         }
@@ -43,20 +55,33 @@ impl Answers {
         if let Told::Sequence(Problem::SingleLabel) = told {
             return one_each(rows, column);
         }
-        let cells = source::cells(rows, &[column])?;
-        let labels = |(i, cell): (usize, Vec<String>)| {
-            let labels = match told {
-                Told::Token => token_labels(&cell[0]),
-                Told::Sequence(_) => several(&cell[0]),
-            };
-            labels.ok_or_else(|| {
-                let message = format!("column `{column}` holds no list of labels");
-                let error = Error::data(message).at(rows.place(i));
-                error.hint("a list of JSON holds texts or numbers: `[\"a\", \"b\"]`")
-            })
+        match told {
+            Told::Token => {
+                let labels = |cell: &str| token_labels(cell, known);
+                each_row(rows, column, labels).map(Answers::Tokens)
+            }
+            Told::Sequence(_) => each_row(rows, column, several).map(Answers::Many),
+        }
+    }
+
+    /// How many rows have no label at all, and the first of them; none where a row has something
+    /// to tell by its kind.
+    pub(super) fn unlabelled(&self) -> Option<(usize, usize)> {
+        let Answers::Tokens(lists) = self else {
+            return None;
         };
-        let labels: Result<Vec<_>> = cells.into_iter().enumerate().map(labels).collect();
-        labels.map(Answers::Many)
+        let is_bare = |list: &&Vec<Option<String>>| list.iter().all(Option::is_none);
+        let n = lists.iter().filter(is_bare).count();
+        Some((n, lists.iter().position(|list| is_bare(&list))?))
+    }
+
+    /// A sentence about rows without a label, which are neither learned nor judged.
+    pub(crate) fn note(&self, rows: &Rows, called: &str) -> Option<String> {
+        let (n, first) = self.unlabelled()?;
+        let (of, place) = (rows.len(), rows.place(first));
+        Some(format!(
+            "{n} of {of} {called} have no label and do not count, the first: {place}"
+        ))
     }
 
     /// All that was read, as text.
@@ -64,9 +89,37 @@ impl Answers {
         match self {
             Answers::One(labels) => labels.clone(),
             Answers::Many(lists) => lists.iter().map(|list| format!("{list:?}")).collect(),
+            Answers::Tokens(lists) => {
+                let label = |label: &Option<String>| match label {
+                    Some(label) => format!("{label:?}"),
+                    None => "null".to_owned(),
+                };
+                let labels = |list: &Vec<_>| list.iter().map(label).collect::<Vec<_>>().join(", ");
+                lists
+                    .iter()
+                    .map(|list| format!("[{}]", labels(list)))
+                    .collect()
+            }
             Answers::Numbers { values, .. } => values.iter().map(f64::to_string).collect(),
         }
     }
+}
+
+/// What the cells of a column say, read by `labels`.
+fn each_row<T>(
+    rows: &Rows,
+    column: &str,
+    labels: impl Fn(&str) -> Option<Vec<T>>,
+) -> Result<Vec<Vec<T>>> {
+    let cells = source::cells(rows, &[column])?;
+    let of_row = |(i, cell): (usize, Vec<String>)| {
+        labels(&cell[0]).ok_or_else(|| {
+            let message = format!("column `{column}` holds no list of labels");
+            let error = Error::data(message).at(rows.place(i));
+            error.hint("a list of JSON holds texts or numbers: `[\"a\", \"b\"]`")
+        })
+    };
+    cells.into_iter().enumerate().map(of_row).collect()
 }
 
 /// One label a row. A list is a sign that another head was meant.
@@ -93,6 +146,7 @@ pub(super) fn names(answers: [&Answers; 2]) -> Result<Vec<String>> {
         match answers {
             Answers::One(labels) => names.extend(labels),
             Answers::Many(lists) => names.extend(lists.iter().flatten()),
+            Answers::Tokens(lists) => names.extend(lists.iter().flatten().flatten()),
             Answers::Numbers { names, .. } => return Ok(names.clone()),
         }
     }
@@ -104,12 +158,29 @@ pub(super) fn names(answers: [&Answers; 2]) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// A list of JSON, or one label a character.
-fn token_labels(cell: &str) -> Option<Vec<String>> {
-    match cell.trim_start().starts_with('[') {
-        true => source::list_items(cell),
-        false => Some(cell.trim().chars().map(String::from).collect()),
+/// A list of JSON, or one label a character; tokens may have none.
+fn token_labels(cell: &str, known: Option<&[String]>) -> Option<Vec<Option<String>>> {
+    if cell.trim_start().starts_with('[') {
+        return source::list_items_or_none(cell);
     }
+    let label = |c: char| {
+        let (name, may_be_none) = (c.to_string(), c == UNKNOWN || GAPS.contains(&c));
+        let is_none = match known {
+            Some(known) => may_be_none && !known.contains(&name),
+            None => c == UNKNOWN,
+        };
+        (!is_none).then_some(name)
+    };
+    Some(cell.trim().chars().map(label).collect())
+}
+
+/// A sentence about a class whose name may have been meant as no label.
+pub(super) fn gap_note(names: &[String]) -> Option<String> {
+    let gap = GAPS.map(String::from);
+    let gap = names.iter().find(|name| gap.contains(name))?;
+    Some(format!(
+        "`{gap}` is a class of its own; name the classes in `model.labels` where it means no label"
+    ))
 }
 
 /// A list of JSON, or labels between semicolons; an empty cell has none.

@@ -10,7 +10,7 @@ use tenon_data::source::Rows;
 use tenon_data::vocab::text_ids;
 use tenon_data::{Tokenizer, Tokens};
 
-use super::{Answers, Classes, Told};
+use super::{Answers, Classes};
 
 /// The targets of rows with these answers.
 pub(super) fn objective(
@@ -21,9 +21,11 @@ pub(super) fn objective(
 ) -> Result<Objective> {
     let names = classes.names.iter().enumerate();
     let ids: BTreeMap<&str, i32> = names.map(|(i, name)| (name.as_str(), i as i32)).collect();
-    let id = |(i, label): (usize, &String)| match ids.get(label.as_str()) {
-        Some(&id) => Ok(id),
-        None => Err(unknown(label, classes).at(rows.place(i))),
+    let id = |(i, label): (usize, &String)| -> Result<i32> {
+        match ids.get(label.as_str()) {
+            Some(&id) => Ok(id),
+            None => Err(unknown(label, classes).at(rows.place(i))),
+        }
     };
     match answers {
         Answers::One(labels) => {
@@ -35,13 +37,19 @@ pub(super) fn objective(
                 list.iter().map(|label| id((i, label))).collect()
             };
             let lists: Result<Vec<Vec<i32>>> = lists.iter().enumerate().map(of_row).collect();
-            match classes.told {
-                Told::Token => token_classes(rows, &lists?, tokens),
-                Told::Sequence(_) => Ok(Objective::Numbers(Arc::new(yes_or_no(
-                    &lists?,
-                    classes.names.len(),
-                )))),
-            }
+            let numbers = yes_or_no(&lists?, classes.names.len());
+            Ok(Objective::Numbers(Arc::new(numbers)))
+        }
+        Answers::Tokens(lists) => {
+            let target = |i: usize, label: &Option<String>| match label {
+                Some(label) => id((i, label)),
+                None => Ok(NOT_COUNTED),
+            };
+            let of_row = |(i, list): (usize, &Vec<Option<String>>)| {
+                list.iter().map(|label| target(i, label)).collect()
+            };
+            let lists: Result<Vec<Vec<i32>>> = lists.iter().enumerate().map(of_row).collect();
+            token_classes(rows, &lists?, tokens)
         }
         Answers::Numbers { values, names } => {
             let (given, told) = (names.len(), classes.names.len());
@@ -73,7 +81,7 @@ fn yes_or_no(lists: &[Vec<i32>], width: usize) -> Numbers {
     Numbers { width, values }
 }
 
-/// The class of each token that stands for text; special tokens have none.
+/// The class of each token that stands for text, or `NOT_COUNTED`; special tokens have none.
 fn token_classes(
     rows: &Rows,
     lists: &[Vec<i32>],
@@ -84,6 +92,10 @@ fn token_classes(
         let message = format!("labels of {} rows for {n} documents", lists.len());
         return Err(Error::data(message).hint("a text of a single token is no document"));
     }
+    if lists.iter().flatten().all(|&class| class == NOT_COUNTED) {
+        let message = format!("no token of {n} rows has a label");
+        return Err(Error::data(message).at(rows.place(0)));
+    }
     let is_text = text_ids(tokenizer);
     let mut all = Vec::new();
     for (i, list) in lists.iter().enumerate() {
@@ -91,7 +103,8 @@ fn token_classes(
         let n_text = ids.iter().filter(|id| is_text(**id)).count();
         if n_text != list.len() {
             let message = format!("{} labels for {n_text} tokens", list.len());
-            let hint = "each token has one label; the tokenizer's special tokens have none";
+            let hint = "a token without a label has `null` in a list, `?` in a text; the \
+                        tokenizer's special tokens have none";
             return Err(Error::data(message).at(rows.place(i)).hint(hint));
         }
         let mut labels = list.iter();

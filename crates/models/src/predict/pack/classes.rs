@@ -1,4 +1,4 @@
-//! One label a sequence.
+//! What sequences are to tell: one class each, or numbers.
 
 use tenon_base::{Error, Result};
 use tenon_engine::exec::IGNORE;
@@ -20,8 +20,8 @@ pub(super) fn targets(
         } => n_classes,
         Objective::Sequence { problem, .. } => {
             let name = problem.name();
-            let what = format!("`{LABELS}` are classes, the model's problem is `{name}`");
-            let hint = "leave them out; `tenon eval` compares with a table of numbers or labels";
+            let what = format!("`{LABELS}` are integers, the model's problem is `{name}`");
+            let hint = "give floats of shape [B, C]: numbers, or 0 and 1 for each label";
             return Err(Error::data(what).hint(hint));
         }
         _ => unreachable!("the model tells something of sequences"),
@@ -49,4 +49,60 @@ pub(super) fn targets(
         }
     }
     Ok(targets)
+}
+
+/// A tensor of floats.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FloatTensor {
+    /// Outermost dimension first.
+    pub shape: Vec<usize>,
+    /// Row by row.
+    pub values: Vec<f64>,
+}
+
+impl Packed {
+    /// What its sequences are to tell of a model that tells C numbers or labels: `labels [n, C]`,
+    /// or `[n]` where C is 1, of the n sequences that were given. Each has an answer.
+    ///
+    /// # Errors
+    /// `Data` for a model that tells something else, another shape, a number that is not finite, a
+    /// label that is no probability, or a sequence without a token.
+    pub fn give(&mut self, labels: &FloatTensor, objective: Objective) -> Result<()> {
+        let (width, problem) = match objective {
+            Objective::Sequence { n_classes, problem } if problem != Problem::SingleLabel => {
+                (n_classes, problem)
+            }
+            _ => {
+                let message = format!("`{LABELS}` are floats, the model tells classes or tokens");
+                return Err(Error::data(message).hint("give integers (I32, I64)"));
+            }
+        };
+        let (shape, n) = (&labels.shape, self.n_given);
+        let is_flat = width == 1 && shape.as_slice() == [n];
+        if shape.as_slice() != [n, width] && !is_flat {
+            let wanted = [n, width];
+            let message = format!("`{LABELS}` has shape {shape:?} instead of {wanted:?}");
+            return Err(Error::data(message).hint("a row a sequence, a column an output"));
+        }
+        let is_fine = |x: f64| match problem {
+            Problem::MultiLabel => (0.0..=1.0).contains(&x),
+            _ => x.is_finite(),
+        };
+        if let Some(i) = labels.values.iter().position(|&x| !is_fine(x)) {
+            let (row, column, x) = (i / width, i % width, labels.values[i]);
+            let what = match problem {
+                Problem::MultiLabel => "no probability from 0 to 1",
+                _ => "no finite number",
+            };
+            let message = format!("`{LABELS}` of sequence {row}, output {column} is {x}, {what}");
+            return Err(Error::data(message));
+        }
+        if let Some(i) = (0..n).find(|i| self.sequence_places.binary_search(i).is_err()) {
+            let message = format!("`{LABELS}` of sequence {i} counts, but it has no token");
+            return Err(Error::data(message).hint("leave the sequence out"));
+        }
+        self.targets = Some(vec![0; n]);
+        self.given.clone_from(&labels.values);
+        Ok(())
+    }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tenon_engine::graph::{Node, Origin};
 use tenon_engine::ops::{
-    Activate, Add, Attention, Experts, LayerNorm, RmsNorm, Rotary, SwiGlu, rotary_tables,
+    Activate, Add, Attention, Embedding, Experts, LayerNorm, RmsNorm, Rotary, SwiGlu, rotary_tables,
 };
 use tenon_engine::table::{Activation, RopeStyle};
 use tenon_engine::{Graph, Op};
@@ -46,6 +46,14 @@ pub(crate) fn no_feed_forward(graph: &mut Graph) -> usize {
 
 pub(crate) fn no_positions(graph: &mut Graph) -> usize {
     bypass(graph, &["add_positions"])
+}
+
+/// Positions begin at the first row of their table.
+pub(crate) fn no_first_position(graph: &mut Graph) -> usize {
+    rewrite(graph, |node| {
+        let later = op::<Embedding>(node).is_some_and(|embedding| embedding.first > 0);
+        later.then(|| node.op = Arc::new(Embedding::default()))
+    })
 }
 
 pub(crate) fn no_token_types(graph: &mut Graph) -> usize {

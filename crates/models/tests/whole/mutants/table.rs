@@ -120,6 +120,11 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         ALL,
     ),
     mutant(
+        "positions from the first row",
+        Rewrite(graphs::no_first_position),
+        ALL,
+    ),
+    mutant(
         "other rotary pairs",
         Rewrite(graphs::other_rotary_pairs),
         ALL,

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use tenon_engine::Graph;
-use tenon_engine::graph::{Param, Part};
-use tenon_engine::ops::{Attention, AttentionLayout};
+use tenon_engine::graph::{Node, Param, Part};
+use tenon_engine::ops::{Attention, AttentionLayout, Embedding};
 use tenon_models::spec::{Objective, RopeScaling, Spec};
 
 use super::mutants_of;
@@ -100,6 +100,10 @@ const ASKED: &[(&str, &[&str])] = &[
         &["no positions", "positions of columns"],
     ),
     (
+        "positions behind padding",
+        &["positions from the first row"],
+    ),
+    (
         "input `token_types`",
         &["no token types", "all tokens of type 0"],
     ),
@@ -160,6 +164,8 @@ impl Parts {
         self.has("bias of the logits", has("head.bias"));
         let learned = has("position_embedding.weight");
         self.has("input `positions`, learned", learned);
+        let later = |node: &Node| op::<Embedding>(node).is_some_and(|op| op.first > 0);
+        self.has("positions behind padding", graph.nodes.iter().any(later));
         let types = graph.input("token_types").is_some();
         self.has("input `token_types`", types);
     }

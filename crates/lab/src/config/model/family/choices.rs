@@ -46,10 +46,11 @@ pub(super) fn encoder(judge: &Judge, name: &str) -> Option<EncoderShape> {
     let (family, norm_eps, tied) = match name {
         "bert" => (Encoder::Bert { token_types: 2 }, 1e-12, true),
         "esm2" => {
+            let is_learned = judge.values.str("model.position_embedding_type") == Some("absolute");
             let family = Encoder::Esm {
                 token_dropout: true,
-                embed_norm: false,
-                rope_theta: theta(1e4),
+                embed_norm: is_learned,
+                rope_theta: (!is_learned).then(|| theta(1e4)),
             };
             (family, 1e-5, true)
         }
@@ -63,6 +64,9 @@ pub(super) fn encoder(judge: &Judge, name: &str) -> Option<EncoderShape> {
             };
             (family, 1e-5, false)
         }
+        "codonfm" if judge.values.bool("model.inner_norms") == Some(false) => {
+            (Encoder::PlainEncodon, 1e-12, false)
+        }
         "codonfm" => {
             let rope_theta = theta(1e5);
             (Encoder::Encodon { rope_theta }, 1e-12, false)
@@ -70,9 +74,13 @@ pub(super) fn encoder(judge: &Judge, name: &str) -> Option<EncoderShape> {
         _ => return None,
     };
     let tie_embeddings = judge.values.bool("model.tie_embeddings").unwrap_or(tied);
+    let usual = match family {
+        Encoder::PlainEncodon => Activation::GeluNew,
+        _ => Activation::Gelu,
+    };
     Some(EncoderShape {
         family,
-        activation: activation(judge, Activation::Gelu),
+        activation: activation(judge, usual),
         norm_eps: judge.values.float("model.norm_eps").unwrap_or(norm_eps),
         tie_embeddings,
         init_std: judge.values.float("model.init_std").unwrap_or(0.02),

@@ -1,10 +1,10 @@
-//! Tensors of ESM-2.
+//! Tensors of ESM-2 and ESM-1b.
 
 use super::DENSE;
 use crate::checkpoint::mapping::{Drop, Rule, Table};
 
-/// ESM-2; the contact head belongs to another task. Version 5 of `transformers` writes norms as
-/// `gamma` and `beta`, and the frequencies under a name with a star.
+/// ESM-2 and ESM-1b; the contact head belongs to another task. Version 5 of `transformers` writes
+/// norms as `gamma` and `beta`, and the frequencies under a name with a star.
 pub(crate) const ESM: Table = Table {
     rules: &[
         DENSE,
@@ -12,6 +12,10 @@ pub(crate) const ESM: Table = Table {
             Rule::same(
                 &["{prefix}embeddings.word_embeddings.weight"],
                 &["token_embedding.weight"],
+            ),
+            Rule::same(
+                &["{prefix}embeddings.position_embeddings.weight"],
+                &["position_embedding.weight"],
             ),
             Rule::same(
                 &["{prefix}embeddings.layer_norm.weight"],

@@ -1,0 +1,61 @@
+//! A fresh model with ESM-1b's positions: trained, saved, read, and gone on with.
+
+use std::fs;
+
+use serde_json::Value;
+use tenon_base::files::RealDisk;
+use tenon_models::checkpoint::Checkpoint;
+
+use crate::place::Place;
+
+const CONFIG: &str = "\
+model: {family: esm2, position_embedding_type: absolute, max_seq_len: 12, n_blocks: 1, n_heads: 2,
+        d_model: 16}
+data: {path: proteins.fasta, tokenizer: esm, validation_fraction: 0.25}
+training: {max_steps: 2, batch_size: 4, learning_rate: 1.0e-2, eval_every: 2}
+";
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+#[test]
+fn learned_positions_are_trained_saved_and_read() {
+    let place = Place::new();
+    let residues = |i: usize| (0..4 + i % 9).map(move |j| b"MKTAYIAKQR"[(i * 3 + j * j) % 10]);
+    let protein = |i: usize| {
+        let text: String = residues(i).map(char::from).collect();
+        format!(">p{i}\n{text}\n")
+    };
+    place.write("proteins.fasta", (0..16).map(protein).collect::<String>());
+    place.write("learned.yaml", CONFIG);
+    place.succeed(&["train", "learned.yaml"]);
+    let hub = fs::read_to_string(place.path("runs/learned/model/config.json")).unwrap();
+    let hub = json(&hub);
+    assert_eq!(hub["architectures"][0], "EsmForMaskedLM");
+    assert_eq!(hub["position_embedding_type"], "absolute");
+    assert_eq!(hub["emb_layer_norm_before"], true);
+    // Padding has the id 1, so the first position is the row 2.
+    assert_eq!(hub["max_position_embeddings"], 14);
+    let weights = place.path("runs/learned/model/model.safetensors");
+    let weights = Checkpoint::open(&RealDisk, &weights).unwrap();
+    let table = weights
+        .tensor("esm.embeddings.position_embeddings.weight")
+        .unwrap();
+    assert_eq!(table.shape, [14, 16]);
+    let text = place.succeed(&["inspect", "runs/learned"]);
+    assert!(text.starts_with("esm2 with learned positions, "), "{text}");
+
+    let loss = |run: &str| json(&place.succeed(&["eval", run, "--json"]))["loss"].clone();
+    let on = "model: {from: runs/learned}\n";
+    let rest = &CONFIG[CONFIG.find("data:").unwrap()..];
+    let rest = rest
+        .replace("1.0e-2", "1.0e-30")
+        .replace("tokenizer: esm, ", "");
+    place.write("on.yaml", format!("{on}{rest}"));
+    place.succeed(&["train", "on.yaml"]);
+    assert_eq!(loss("runs/on"), loss("runs/learned"));
+    let (code, said) = place.fail(&["convert", "runs/learned", "fused", "--to", "fused"]);
+    let message = "`esm2` with learned positions has no layout of fused layers";
+    assert!(code == 3 && said.contains(message), "{code}: {said}");
+}

@@ -4,8 +4,8 @@
 //! contains `name`.
 //!
 //! Floors come from the same run: bytes at the best rate of copies, fills, sums and scalings over a
-//! working set of the kernel's own size, exponentials and random words at the rates of bare loops in
-//! the first-level cache. A kernel's floor is the greatest of the three.
+//! working set of the kernel's own size, exponentials and random words at the rates of bare loops
+//! in the first-level cache. A kernel's floor is the greatest of the three.
 
 use std::hint::black_box;
 use std::io::Write;
@@ -148,6 +148,8 @@ impl Bench<'_> {
 
     fn activations(&self, x: &[f32], y: &mut [f32]) {
         let cx = self.cx;
+        // Tensors of their own, as in training, which share no line of a cache.
+        let (dy, up) = (x.to_vec(), x.to_vec());
         for act in [
             Activation::GeluErf,
             Activation::GeluTanh,
@@ -158,15 +160,15 @@ impl Bench<'_> {
                 activation(cx, act, x, black_box(&mut *y));
             });
             self.on_layer(Pointwise::ActivationVjp(act), || {
-                activation_vjp(cx, act, x, x, black_box(&mut *y), false);
+                activation_vjp(cx, act, &dy, x, black_box(&mut *y), false);
             });
         }
         self.on_layer(Pointwise::Swiglu, || {
-            swiglu(cx, x, x, black_box(&mut *y));
+            swiglu(cx, x, &up, black_box(&mut *y));
         });
         let mut dup = vec![0.0; N];
         self.on_layer(Pointwise::SwigluVjp, || {
-            swiglu_vjp(cx, x, x, x, black_box(&mut *y), &mut dup, false);
+            swiglu_vjp(cx, &dy, x, &up, black_box(&mut *y), &mut dup, false);
         });
     }
 

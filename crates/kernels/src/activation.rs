@@ -154,19 +154,14 @@ fn value_of_rest<S: Float, C: Curve<S>>(x: &[S], y: &mut [S]) {
 
 #[inline(always)]
 fn curve_vjp<S: Float, C: Curve<S>>(dy: &[S], x: &[S], dx: &mut [S], accumulate: bool) {
-    let mut exp = [S::ZERO; CHUNK];
+    let mut buffer = [S::ZERO; CHUNK];
     let inputs = x.chunks(CHUNK).zip(dy.chunks(CHUNK));
     for ((x, dy), dx) in inputs.zip(dx.chunks_mut(CHUNK)) {
-        exps::<S, C>(x, &mut exp);
-        let ((xs, x_rest), (dys, dy_rest)) = (x.as_chunks::<BLOCK>(), dy.as_chunks::<BLOCK>());
-        let ((dxs, dx_rest), exps) = (dx.as_chunks_mut::<BLOCK>(), exp.as_chunks::<BLOCK>().0);
-        for (((dx, dy), &x), &exp) in dxs.iter_mut().zip(dys).zip(xs).zip(exps) {
-            write_product(dx, dy, &C::slope(x, exp), accumulate);
+        exps::<S, C>(x, &mut buffer);
+        for (slope, &x) in buffer.iter_mut().zip(x) {
+            *slope = C::slope(x, *slope);
         }
-        if !x_rest.is_empty() {
-            let slope = C::slope(padded(x_rest), exps[xs.len()]);
-            write_product(dx_rest, dy_rest, &slope, accumulate);
-        }
+        write_product(dx, dy, &buffer, accumulate);
     }
 }
 

@@ -57,8 +57,8 @@ pub enum Pointwise {
 pub struct Floor {
     /// Elements read and written.
     pub words: usize,
-    /// Exponentials. Φ, which has the error function in it, counts as two: e^(−x²/2) and the tail
-    /// that it is multiplied with. What belongs to a row and not to an element does not count.
+    /// Exponentials. Φ, which has the error function in it, counts as two: that of −x²/2 and the
+    /// tail that it is multiplied with. What belongs to a row and not to an element counts nothing.
     pub exps: usize,
     /// Random words of Philox.
     pub random_words: usize,
@@ -171,8 +171,8 @@ const TIMES: usize = 256;
 /// Exponentials whose chains overlap.
 const BLOCK: usize = 32;
 
-/// Takes exponentials on every thread and does nothing else: reads, [`crate::Float::exp_block`], writes,
-/// in the first-level cache. Returns how many.
+/// Takes exponentials on every thread and does nothing else: reads, [`crate::Float::exp_block`],
+/// writes, in the first-level cache. Returns how many.
 pub fn bare_exps(cx: Cx<'_>) -> usize {
     let threads = cx.pool().threads();
     cx.pool().run(threads, &|_, _| {

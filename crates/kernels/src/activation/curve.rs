@@ -28,7 +28,7 @@ pub(super) trait Curve<S: Float> {
     /// The curve, given `exp` = e^exponent(x).
     fn value(x: Block<S>, exp: Block<S>) -> Block<S>;
     /// Its derivative.
-    fn slope(x: Block<S>, exp: Block<S>) -> Block<S>;
+    fn slope(x: S, exp: S) -> S;
 }
 
 pub(super) struct GeluErf;
@@ -56,14 +56,10 @@ impl<S: Float> Curve<S> for GeluErf {
 
     /// Φ(x) + x·φ(x).
     #[inline(always)]
-    fn slope(mut x: Block<S>, exp: Block<S>) -> Block<S> {
-        let a = all_within_tail(x);
-        let tail = S::normal_tail_block(a, exp);
-        for l in 0..BLOCK {
-            let bump = (a[l] * S::from_f64(FRAC_1_SQRT_2PI)).mul_add(exp[l], -tail[l]);
-            x[l] = if x[l] < S::ZERO { -bump } else { S::ONE + bump };
-        }
-        x
+    fn slope(x: S, exp: S) -> S {
+        let a = within_tail(x);
+        let bump = (a * S::from_f64(FRAC_1_SQRT_2PI)).mul_add(exp, -a.normal_tail(exp));
+        if x < S::ZERO { -bump } else { S::ONE + bump }
     }
 }
 
@@ -99,16 +95,13 @@ impl<S: Float> Curve<S> for GeluTanh {
     }
 
     #[inline(always)]
-    fn slope(mut x: Block<S>, exp: Block<S>) -> Block<S> {
-        let (s, end) = (Sigmoid::value(x, exp), S::from_f64(END));
-        for l in 0..BLOCK {
-            // Held where σ is 0 or 1 and its slope 0, so that the product is a number.
-            let at = if x[l] > end { end } else { x[l] };
-            let at = if at < -end { -end } else { at };
-            let rise = (at * at).mul_add(S::from_f64(3.0 * BEND), S::from_f64(RISE));
-            x[l] = (at * rise).mul_add((-s[l]).mul_add(s[l], s[l]), s[l]);
-        }
-        x
+    fn slope(x: S, exp: S) -> S {
+        let (s, end) = (S::ONE / (S::ONE + exp), S::from_f64(END));
+        // Held where σ is 0 or 1 and its slope 0, so that the product is a number.
+        let at = if x > end { end } else { x };
+        let at = if at < -end { -end } else { at };
+        let rise = (at * at).mul_add(S::from_f64(3.0 * BEND), S::from_f64(RISE));
+        (at * rise).mul_add((-s).mul_add(s, s), s)
     }
 }
 
@@ -131,12 +124,9 @@ impl<S: Float> Curve<S> for Silu {
     }
 
     #[inline(always)]
-    fn slope(mut x: Block<S>, exp: Block<S>) -> Block<S> {
-        let s = Sigmoid::value(x, exp);
-        for l in 0..BLOCK {
-            x[l] = s[l] * x[l].mul_add(S::ONE - s[l], S::ONE);
-        }
-        x
+    fn slope(x: S, exp: S) -> S {
+        let s = S::ONE / (S::ONE + exp);
+        s * x.mul_add(S::ONE - s, S::ONE)
     }
 }
 
@@ -159,12 +149,9 @@ impl<S: Float> Curve<S> for Sigmoid {
     }
 
     #[inline(always)]
-    fn slope(x: Block<S>, exp: Block<S>) -> Block<S> {
-        let mut s = Self::value(x, exp);
-        for l in 0..BLOCK {
-            s[l] *= S::ONE - s[l];
-        }
-        s
+    fn slope(_: S, exp: S) -> S {
+        let s = S::ONE / (S::ONE + exp);
+        s * (S::ONE - s)
     }
 }
 

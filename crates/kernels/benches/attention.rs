@@ -119,18 +119,8 @@ fn train(cx: Cx<'_>, meter: &Meter, shape: Shape, name: &str) {
         n * width,
         n * row_stride,
     ];
-    // In an arena, as in a model.
     let mut arena = Arena::new(lens.iter().map(|len| bytes_of(*len)).sum());
-    let lend = arena.lend();
-    let mut offset = 0;
-    let [qkv, out, lse, work, dout, grad] = lens.map(|len| {
-        let region = Region {
-            offset,
-            bytes: bytes_of(len),
-        };
-        offset += region.bytes;
-        &mut lend.write::<f32>(region)[..len]
-    });
+    let [qkv, out, lse, work, dout, grad] = carve(&mut arena, lens);
     for x in [&mut *qkv, &mut *dout] {
         for (i, x) in x.iter_mut().enumerate() {
             *x = (i * 7919 % 997) as f32 / 997.0 - 0.5;
@@ -173,6 +163,21 @@ fn train(cx: Cx<'_>, meter: &Meter, shape: Shape, name: &str) {
         attention_vjp(cx, a, out, lse, dout, grads, work);
         black_box(&mut *grad);
     });
+}
+
+/// Slices of an arena, in which a model has them too.
+fn carve<const N: usize>(arena: &mut Arena, lens: [usize; N]) -> [&mut [f32]; N] {
+    let lend = arena.lend();
+    let mut offset = 0;
+    lens.map(|len| {
+        let bytes = bytes_of(len);
+        offset += bytes;
+        let region = Region {
+            offset: offset - bytes,
+            bytes,
+        };
+        &mut lend.write::<f32>(region)[..len]
+    })
 }
 
 /// Bytes of so many values, in whole cache lines.

@@ -1,19 +1,21 @@
-//! Kernels that are not products, each beside the floor of its own memory traffic and exponentials.
+//! Kernels that are not products, each beside the floor of its own memory traffic, exponentials
+//! and random words.
 //! `cargo bench -p tenon-kernels --bench pointwise -- [threads] [name]` times those whose name
 //! contains `name`.
 //!
 //! Floors come from the same run: bytes at the best rate of copies, fills, sums and scalings over a
-//! working set of the kernel's own size, exponentials at the rate of a bare loop in the first-level
-//! cache. A kernel's floor is the greater of the two.
+//! working set of the kernel's own size, exponentials and random words at the rates of bare loops
+//! in the first-level cache. A kernel's floor is the greatest of the three.
 
 use std::hint::black_box;
 use std::io::Write;
 use std::time::Instant;
 use tenon_kernels::{
-    Activation, AdamW, Cols, ColsMut, Cx, Dropout, Float, Isa, NormGrads, NormSaved, Pool, Rope,
-    RopeStyle, Xent, activation, activation_vjp, adamw, add, add_assign, column_sums, copy,
-    dropout, fill, gather_rows, layer_norm, layer_norm_vjp, rms_norm, rms_norm_vjp, rope_in_place,
-    scale, scatter_add_rows, split_cols, sum_sq, swiglu, swiglu_vjp, xent_rows,
+    Activation, AdamW, Cols, ColsMut, Cx, Dropout, Isa, NormGrads, NormSaved, Pointwise, Pool,
+    Rope, RopeStyle, Xent, activation, activation_vjp, adamw, add, add_assign, bare_exps,
+    bare_random_words, column_sums, copy, dropout, fill, gather_rows, layer_norm, layer_norm_vjp,
+    rms_norm, rms_norm_vjp, rope_in_place, scale, scatter_add_rows, split_cols, sum_sq, swiglu,
+    swiglu_vjp, xent_rows,
 };
 
 const ROWS: usize = 2048;
@@ -41,19 +43,21 @@ fn main() {
         name: name.unwrap_or_default(),
         layer: move_rate(cx, N),
         main: move_rate(cx, LARGE),
-        exp_ns: exp_ns() / threads as f64,
+        exp_ns: bare_ns(|| bare_exps(cx)),
+        random_ns: bare_ns(|| bare_random_words(cx)),
         cx,
     };
     say(&format!(
         "ns a byte: {:.4} second-level cache, {:.4} layer of {} MB, {:.4} main memory; \
-         ns an exp {:.3}\n",
+         ns an exp {:.3}, a random word {:.3}\n",
         move_rate(cx, 16 << 10),
         bench.layer,
         N >> 18,
         bench.main,
-        bench.exp_ns
+        bench.exp_ns,
+        bench.random_ns
     ));
-    say("kernel                          ns/element  bytes  exps   floor   ratio\n");
+    say("kernel                          ns/element  bytes  exps  words   floor   ratio\n");
     let x: Vec<f32> = (0..N).map(|i| (i % 997) as f32 * 0.01 - 5.0).collect();
     let mut y = vec![0.0f32; N];
     bench.activations(&x, &mut y);
@@ -73,6 +77,7 @@ struct Bench<'a> {
     /// Nanoseconds a byte in main memory.
     main: f64,
     exp_ns: f64,
+    random_ns: f64,
 }
 
 fn say(line: &str) {
@@ -93,6 +98,13 @@ fn fastest(mut f: impl FnMut()) -> f64 {
     best
 }
 
+/// Nanoseconds of one of what a bare loop does.
+fn bare_ns(mut f: impl FnMut() -> usize) -> f64 {
+    let mut n = 0;
+    let seconds = fastest(|| n = f());
+    seconds * 1e9 / n as f64
+}
+
 /// Nanoseconds a byte of the best of four movers over tensors of `n` elements.
 fn move_rate(cx: Cx<'_>, n: usize) -> f64 {
     let (a, mut y) = (vec![1.0f32; n], vec![1.0f32; n]);
@@ -110,92 +122,67 @@ fn move_rate(cx: Cx<'_>, n: usize) -> f64 {
     best
 }
 
-/// Nanoseconds of one exponential among many in the first-level cache.
-fn exp_ns() -> f64 {
-    let x: Vec<f32> = (0..3072).map(|i| (i % 997) as f32 * -0.02).collect();
-    let mut y = vec![0.0f32; x.len()];
-    fastest(|| {
-        for _ in 0..64 {
-            exps(black_box(&x), black_box(&mut y));
-        }
-    }) * 1e9
-        / (64 * x.len()) as f64
-}
-
-fn exps(x: &[f32], y: &mut [f32]) {
-    #[inline(always)]
-    fn body(x: &[f32], y: &mut [f32]) {
-        let (ys, xs) = (y.as_chunks_mut::<32>().0, x.as_chunks::<32>().0);
-        for (y, x) in ys.iter_mut().zip(xs) {
-            *y = Float::exp_block(*x);
-        }
-    }
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2,fma")]
-    fn avx2(x: &[f32], y: &mut [f32]) {
-        body(x, y);
-    }
-    match Isa::Avx2.is_available() {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: the processor has it.
-        true => unsafe { avx2(x, y) },
-        _ => body(x, y),
-    }
-}
-
 impl Bench<'_> {
-    /// Times `f` on `n` elements of a layer; each moves `words` of 4 bytes and takes `exps`.
-    fn on_layer(&self, name: &str, words: f64, exps: f64, f: impl FnMut()) {
-        self.report(name, N, 4.0 * words, self.layer, exps, f);
+    /// Times `f` on the elements of a layer.
+    fn on_layer(&self, kernel: Pointwise, f: impl FnMut()) {
+        self.report(kernel.name(), kernel, N, self.layer, f);
     }
 
-    fn report(&self, name: &str, n: usize, bytes: f64, rate: f64, exps: f64, f: impl FnMut()) {
+    fn report(&self, name: &str, kernel: Pointwise, n: usize, byte_ns: f64, f: impl FnMut()) {
         if !name.contains(&self.name) {
             return;
         }
         let ns = fastest(f) * 1e9 / n as f64;
-        let floor = (bytes * rate).max(exps * self.exp_ns);
+        let cost = kernel.floor();
+        let bytes = 4 * cost.words;
+        let floor = (bytes as f64 * byte_ns)
+            .max(cost.exps as f64 * self.exp_ns)
+            .max(cost.random_words as f64 * self.random_ns);
         say(&format!(
-            "{name:<32}{ns:10.3}  {bytes:5.1}  {exps:4.0}  {floor:6.3}  {:6.2}\n",
+            "{name:<32}{ns:10.3}  {bytes:5}  {:4}  {:5}  {floor:6.3}  {:6.2}\n",
+            cost.exps,
+            cost.random_words,
             ns / floor
         ));
     }
 
     fn activations(&self, x: &[f32], y: &mut [f32]) {
         let cx = self.cx;
-        for (act, name, exps) in [
-            (Activation::GeluErf, "GELU with erf", 1.0),
-            (Activation::GeluTanh, "GELU with tanh", 1.0),
-            (Activation::Silu, "SiLU", 1.0),
-            (Activation::Relu, "ReLU", 0.0),
+        // Tensors of their own, as in training, which share no line of a cache.
+        let (dy, up) = (x.to_vec(), x.to_vec());
+        for act in [
+            Activation::GeluErf,
+            Activation::GeluTanh,
+            Activation::Silu,
+            Activation::Relu,
         ] {
-            self.on_layer(name, 2.0, exps, || {
+            self.on_layer(Pointwise::Activation(act), || {
                 activation(cx, act, x, black_box(&mut *y));
             });
-            self.on_layer(&format!("{name}, derivative"), 3.0, exps, || {
-                activation_vjp(cx, act, x, x, black_box(&mut *y), false);
+            self.on_layer(Pointwise::ActivationVjp(act), || {
+                activation_vjp(cx, act, &dy, x, black_box(&mut *y), false);
             });
         }
-        self.on_layer("SwiGLU", 3.0, 1.0, || {
-            swiglu(cx, x, x, black_box(&mut *y));
+        self.on_layer(Pointwise::Swiglu, || {
+            swiglu(cx, x, &up, black_box(&mut *y));
         });
         let mut dup = vec![0.0; N];
-        self.on_layer("SwiGLU, derivative", 5.0, 1.0, || {
-            swiglu_vjp(cx, x, x, x, black_box(&mut *y), &mut dup, false);
+        self.on_layer(Pointwise::SwigluVjp, || {
+            swiglu_vjp(cx, &dy, x, &up, black_box(&mut *y), &mut dup, false);
         });
     }
 
     fn values(&self, x: &[f32], y: &mut [f32]) {
         let cx = self.cx;
-        self.on_layer("add", 3.0, 0.0, || add(cx, x, x, black_box(&mut *y)));
-        self.on_layer("add to", 3.0, 0.0, || {
+        self.on_layer(Pointwise::Add, || add(cx, x, x, black_box(&mut *y)));
+        self.on_layer(Pointwise::AddAssign, || {
             add_assign(cx, x, black_box(&mut *y));
         });
-        self.on_layer("sum of squares", 1.0, 0.0, || {
+        self.on_layer(Pointwise::SumSq, || {
             black_box(sum_sq(cx, x));
         });
         let mut sums = vec![0.0; WIDTH];
-        self.on_layer("column sums", 1.0, 0.0, || {
+        self.on_layer(Pointwise::ColumnSums, || {
             column_sums(cx, Cols::whole(x, WIDTH), ROWS, black_box(&mut sums), true);
         });
         let drop = Dropout {
@@ -203,14 +190,14 @@ impl Bench<'_> {
             key: [1, 2],
             site: 0,
         };
-        self.on_layer("dropout", 2.0, 0.0, || {
+        self.on_layer(Pointwise::Dropout, || {
             dropout(cx, drop, x, black_box(&mut *y));
         });
         let index: Vec<i32> = (0..ROWS as i32).rev().collect();
-        self.on_layer("embedding", 2.0, 0.0, || {
+        self.on_layer(Pointwise::Embedding, || {
             gather_rows(cx, x, WIDTH, &index, black_box(&mut *y));
         });
-        self.on_layer("embedding, derivative", 3.0, 0.0, || {
+        self.on_layer(Pointwise::EmbeddingVjp, || {
             scatter_add_rows(cx, x, WIDTH, &index, black_box(&mut *y));
         });
         let (cos, sin) = (vec![0.6; ROWS * 32], vec![0.8; ROWS * 32]);
@@ -223,7 +210,7 @@ impl Bench<'_> {
             style: RopeStyle::RotateHalf,
             inverse: false,
         };
-        self.on_layer("rotary in place", 2.0, 0.0, || {
+        self.on_layer(Pointwise::Rope, || {
             let [cols] = split_cols(black_box(&mut *y), WIDTH, [WIDTH]);
             rope_in_place(cx, turn, cols);
         });
@@ -233,18 +220,18 @@ impl Bench<'_> {
         let cx = self.cx;
         let (gain, mut mean, mut rstd) = (vec![1.0; WIDTH], vec![0.0; ROWS], vec![0.0; ROWS]);
         let (mut dgain, mut dbias) = (vec![0.0; WIDTH], vec![0.0; WIDTH]);
-        self.on_layer("RMS norm", 2.0, 0.0, || {
+        self.on_layer(Pointwise::RmsNorm, || {
             rms_norm(cx, x, &gain, 1e-5, black_box(&mut *y), &mut rstd);
         });
-        self.on_layer("layer norm", 2.0, 0.0, || {
+        self.on_layer(Pointwise::LayerNorm, || {
             let y = black_box(&mut *y);
             layer_norm(cx, x, &gain, Some(&gain), 1e-5, y, &mut mean, &mut rstd);
         });
-        for (name, mean) in [
-            ("layer norm, derivative", Some(&mean[..])),
-            ("RMS norm, derivative", None),
+        for (kernel, mean) in [
+            (Pointwise::LayerNormVjp, Some(&mean[..])),
+            (Pointwise::RmsNormVjp, None),
         ] {
-            self.on_layer(name, 3.0, 0.0, || {
+            self.on_layer(kernel, || {
                 let saved = NormSaved {
                     x,
                     gain: &gain,
@@ -270,16 +257,13 @@ impl Bench<'_> {
         let n = LOGIT_ROWS * CLASSES;
         let mut z: Vec<f32> = (0..n).map(|i| (i % 997) as f32 * 0.01).collect();
         let (targets, mut losses) = (vec![3; LOGIT_ROWS], vec![0.0; LOGIT_ROWS]);
-        for (name, grad_scale, bytes) in [
-            ("cross-entropy", None, 4.0),
-            ("cross-entropy with gradient", Some(1.0), 8.0),
-        ] {
+        for (kernel, grad_scale) in [(Pointwise::Xent, None), (Pointwise::XentVjp, Some(1.0))] {
             let how = Xent {
                 label_smoothing: 0.0,
                 z_loss: 0.0,
                 grad_scale,
             };
-            self.report(name, n, bytes, self.main, 1.0, || {
+            self.report(kernel.name(), kernel, n, self.main, || {
                 xent_rows(
                     self.cx,
                     how,
@@ -306,13 +290,20 @@ impl Bench<'_> {
             bias_correction2: 0.001,
             grad_scale: 1.0,
         };
-        self.report("AdamW", LARGE, 28.0, self.main, 0.0, || {
+        let kernel = Pointwise::AdamW;
+        self.report(kernel.name(), kernel, LARGE, self.main, || {
             adamw(cx, h, &mut p, &g, &mut m, black_box(&mut v));
         });
-        self.report("norm of gradients", LARGE, 4.0, self.main, 0.0, || {
-            black_box(sum_sq(cx, &g));
-        });
-        self.report("zeroing", LARGE, 4.0, self.main, 0.0, || {
+        self.report(
+            "norm of gradients",
+            Pointwise::SumSq,
+            LARGE,
+            self.main,
+            || {
+                black_box(sum_sq(cx, &g));
+            },
+        );
+        self.report("zeroing", Pointwise::Fill, LARGE, self.main, || {
             fill(cx, 0.0, black_box(&mut g));
         });
     }

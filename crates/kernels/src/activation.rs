@@ -1,8 +1,12 @@
 //! Activations, element by element, and the gated pair of SwiGLU.
 
+mod curve;
+
 use crate::isa::simd;
 use crate::pool::Parts;
 use crate::{Cx, Float};
+use curve::{BLOCK, CHUNK, Curve, GeluErf, GeluTanh, Sigmoid, Silu};
+use curve::{exps, exps_of_block, padded, relu};
 
 /// A pointwise non-linearity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,18 +27,6 @@ pub enum Activation {
 
 /// Element visits that one element of an activation is worth when work is cut for threads.
 const COST: usize = 8;
-/// Elements whose exponentials are computed together.
-const BLOCK: usize = 32;
-type Block<S> = [S; BLOCK];
-/// Where the activations have reached their ends.
-const END: f64 = 64.0;
-/// 1/√(2π).
-const FRAC_1_SQRT_2PI: f64 = 0.398_942_280_401_432_7;
-/// 2√(2/π), and that times the cubic coefficient of the tanh approximation (Hendrycks & Gimpel
-/// 2016), 0.044715.
-const RISE: f64 = 1.595_769_121_605_730_8;
-const BEND: f64 = RISE * 0.044_715;
-
 /// y = act(x), any shape.
 ///
 /// # Panics
@@ -128,208 +120,64 @@ pub fn swiglu_vjp<S: Float>(
     });
 }
 
-/// A curve made of one exponential. A trait, since what is passed as a function is not always
-/// inlined, and then runs without the instructions of its caller.
-trait Curve<S: Float> {
-    /// What the exponential is taken of.
-    fn exponent(x: S) -> S;
-    /// The curve, given `exp` = e^exponent(x).
-    fn value(x: Block<S>, exp: Block<S>) -> Block<S>;
-    /// Its derivative.
-    fn slope(x: Block<S>, exp: Block<S>) -> Block<S>;
-}
-
-struct GeluErf;
-
-impl<S: Float> Curve<S> for GeluErf {
-    /// −a²/2 with a = |x|.
-    #[inline(always)]
-    fn exponent(x: S) -> S {
-        let a = within_tail(x);
-        a * -S::HALF * a
-    }
-
-    /// x·Φ(x) = max(x, 0) − |x|·Φ(−|x|).
-    #[inline(always)]
-    fn value(mut x: Block<S>, exp: Block<S>) -> Block<S> {
-        let a = all_within_tail(x);
-        let tail = S::normal_tail_block(a, exp);
-        for l in 0..BLOCK {
-            x[l] = (-a[l]).mul_add(tail[l], relu(x[l]));
-        }
-        x
-    }
-
-    /// Φ(x) + x·φ(x).
-    #[inline(always)]
-    fn slope(mut x: Block<S>, exp: Block<S>) -> Block<S> {
-        let a = all_within_tail(x);
-        let tail = S::normal_tail_block(a, exp);
-        for l in 0..BLOCK {
-            let bump = (a[l] * S::from_f64(FRAC_1_SQRT_2PI)).mul_add(exp[l], -tail[l]);
-            x[l] = if x[l] < S::ZERO { -bump } else { S::ONE + bump };
-        }
-        x
-    }
-}
-
-/// |x|, held where the tail beyond is 0 and its product with |x| still a number.
-#[inline(always)]
-fn within_tail<S: Float>(x: S) -> S {
-    let (a, end) = (x.abs(), S::from_f64(END));
-    if a > end { end } else { a }
-}
-
-#[inline(always)]
-fn all_within_tail<S: Float>(mut x: Block<S>) -> Block<S> {
-    for l in 0..BLOCK {
-        x[l] = within_tail(x[l]);
-    }
-    x
-}
-
-struct GeluTanh;
-
-impl<S: Float> Curve<S> for GeluTanh {
-    /// −2u with ½(1 + tanh u) = σ(2u), 2u = x·(RISE + BEND·x²).
-    #[inline(always)]
-    fn exponent(x: S) -> S {
-        x * (x * x).mul_add(S::from_f64(-BEND), S::from_f64(-RISE))
-    }
-
-    #[inline(always)]
-    fn value(x: Block<S>, exp: Block<S>) -> Block<S> {
-        Silu::value(x, exp)
-    }
-
-    #[inline(always)]
-    fn slope(mut x: Block<S>, exp: Block<S>) -> Block<S> {
-        let (s, end) = (Sigmoid::value(x, exp), S::from_f64(END));
-        for l in 0..BLOCK {
-            // Held where σ is 0 or 1 and its slope 0, so that the product is a number.
-            let at = if x[l] > end { end } else { x[l] };
-            let at = if at < -end { -end } else { at };
-            let rise = (at * at).mul_add(S::from_f64(3.0 * BEND), S::from_f64(RISE));
-            x[l] = (at * rise).mul_add((-s[l]).mul_add(s[l], s[l]), s[l]);
-        }
-        x
-    }
-}
-
-struct Silu;
-
-impl<S: Float> Curve<S> for Silu {
-    #[inline(always)]
-    fn exponent(x: S) -> S {
-        -x
-    }
-
-    #[inline(always)]
-    fn value(mut x: Block<S>, exp: Block<S>) -> Block<S> {
-        for l in 0..BLOCK {
-            x[l] = x[l] / (S::ONE + exp[l]);
-        }
-        x
-    }
-
-    #[inline(always)]
-    fn slope(mut x: Block<S>, exp: Block<S>) -> Block<S> {
-        let s = Sigmoid::value(x, exp);
-        for l in 0..BLOCK {
-            x[l] = s[l] * x[l].mul_add(S::ONE - s[l], S::ONE);
-        }
-        x
-    }
-}
-
-struct Sigmoid;
-
-impl<S: Float> Curve<S> for Sigmoid {
-    #[inline(always)]
-    fn exponent(x: S) -> S {
-        -x
-    }
-
-    #[inline(always)]
-    fn value(_: Block<S>, mut exp: Block<S>) -> Block<S> {
-        for l in 0..BLOCK {
-            exp[l] = S::ONE / (S::ONE + exp[l]);
-        }
-        exp
-    }
-
-    #[inline(always)]
-    fn slope(x: Block<S>, exp: Block<S>) -> Block<S> {
-        let mut s = Self::value(x, exp);
-        for l in 0..BLOCK {
-            s[l] *= S::ONE - s[l];
-        }
-        s
-    }
-}
-
-/// e^exponent(x) of each element.
-#[inline(always)]
-fn exps<S: Float, C: Curve<S>>(mut x: Block<S>) -> Block<S> {
-    for l in 0..BLOCK {
-        x[l] = C::exponent(x[l]);
-    }
-    S::exp_block(x)
-}
-
-/// The last elements, followed by zeros.
-#[inline(always)]
-fn padded<S: Float>(rest: &[S]) -> Block<S> {
-    let mut block = [S::ZERO; BLOCK];
-    block[..rest.len()].copy_from_slice(rest);
-    block
-}
-
 #[inline(always)]
 fn curve<S: Float, C: Curve<S>>(x: &[S], y: &mut [S]) {
-    let ((xs, x_rest), (ys, y_rest)) = (x.as_chunks::<BLOCK>(), y.as_chunks_mut::<BLOCK>());
-    for (y, &x) in ys.iter_mut().zip(xs) {
-        *y = C::value(x, exps::<S, C>(x));
+    if C::IS_LONG {
+        let mut exp = [S::ZERO; CHUNK];
+        for (x, y) in x.chunks(CHUNK).zip(y.chunks_mut(CHUNK)) {
+            exps::<S, C>(x, &mut exp);
+            let ((xs, rest), (ys, y_rest)) = (x.as_chunks::<BLOCK>(), y.as_chunks_mut::<BLOCK>());
+            let exps = exp.as_chunks::<BLOCK>().0;
+            for ((y, &x), &exp) in ys.iter_mut().zip(xs).zip(exps) {
+                *y = C::value(x, exp);
+            }
+            value_of_rest::<S, C>(rest, y_rest);
+        }
+    } else {
+        let ((xs, rest), (ys, y_rest)) = (x.as_chunks::<BLOCK>(), y.as_chunks_mut::<BLOCK>());
+        for (y, &x) in ys.iter_mut().zip(xs) {
+            *y = C::value(x, exps_of_block::<S, C>(x));
+        }
+        value_of_rest::<S, C>(rest, y_rest);
     }
-    if !x_rest.is_empty() {
-        let x = padded(x_rest);
-        let y = C::value(x, exps::<S, C>(x));
-        y_rest.copy_from_slice(&y[..y_rest.len()]);
+}
+
+/// The curve where less than a block is left.
+#[inline(always)]
+fn value_of_rest<S: Float, C: Curve<S>>(x: &[S], y: &mut [S]) {
+    if !x.is_empty() {
+        let x = padded(x);
+        let block = C::value(x, exps_of_block::<S, C>(x));
+        y.copy_from_slice(&block[..y.len()]);
     }
 }
 
 #[inline(always)]
 fn curve_vjp<S: Float, C: Curve<S>>(dy: &[S], x: &[S], dx: &mut [S], accumulate: bool) {
-    let ((xs, x_rest), (dys, dy_rest)) = (x.as_chunks::<BLOCK>(), dy.as_chunks::<BLOCK>());
-    let (dxs, dx_rest) = dx.as_chunks_mut::<BLOCK>();
-    for ((dx, dy), &x) in dxs.iter_mut().zip(dys).zip(xs) {
-        let slope = C::slope(x, exps::<S, C>(x));
-        if accumulate {
-            for l in 0..BLOCK {
-                dx[l] = dy[l].mul_add(slope[l], dx[l]);
-            }
-        } else {
-            for l in 0..BLOCK {
-                dx[l] = dy[l] * slope[l];
-            }
+    let mut buffer = [S::ZERO; CHUNK];
+    let inputs = x.chunks(CHUNK).zip(dy.chunks(CHUNK));
+    for ((x, dy), dx) in inputs.zip(dx.chunks_mut(CHUNK)) {
+        exps::<S, C>(x, &mut buffer);
+        for (slope, &x) in buffer.iter_mut().zip(x) {
+            *slope = C::slope(x, *slope);
         }
-    }
-    if !x_rest.is_empty() {
-        let x = padded(x_rest);
-        let slope = C::slope(x, exps::<S, C>(x));
-        for ((dx, &dy), &slope) in dx_rest.iter_mut().zip(dy_rest).zip(&slope) {
-            *dx = if accumulate {
-                dy.mul_add(slope, *dx)
-            } else {
-                dy * slope
-            };
-        }
+        write_product(dx, dy, &buffer, accumulate);
     }
 }
 
+/// y = a·b, added to what is there when `accumulate`.
 #[inline(always)]
-fn relu<S: Float>(x: S) -> S {
-    if x < S::ZERO { S::ZERO } else { x }
+fn write_product<S: Float>(y: &mut [S], a: &[S], b: &[S], accumulate: bool) {
+    let factors = a.iter().zip(b);
+    if accumulate {
+        for (y, (&a, &b)) in y.iter_mut().zip(factors) {
+            *y = a.mul_add(b, *y);
+        }
+    } else {
+        for (y, (&a, &b)) in y.iter_mut().zip(factors) {
+            *y = a * b;
+        }
+    }
 }
 
 #[inline(always)]
@@ -388,8 +236,13 @@ simd! {
 
 simd! {
     fn swiglu_forward<S: Float>(gate: &[S], up: &[S], y: &mut [S]) {
-        for ((y, &gate), &up) in y.iter_mut().zip(gate).zip(up) {
-            *y = gate / (S::ONE + (-gate).exp_normal()) * up;
+        let mut exp = [S::ZERO; CHUNK];
+        let inputs = gate.chunks(CHUNK).zip(up.chunks(CHUNK));
+        for ((gate, up), y) in inputs.zip(y.chunks_mut(CHUNK)) {
+            exps::<S, Silu>(gate, &mut exp);
+            for (((y, &gate), &up), &exp) in y.iter_mut().zip(gate).zip(up).zip(&exp) {
+                *y = gate / (S::ONE + exp) * up;
+            }
         }
     }
 }
@@ -403,14 +256,21 @@ simd! {
         dup: &mut [S],
         accumulate: bool,
     ) {
-        let inputs = dy.iter().zip(gate).zip(up);
-        for (((&dy, &gate), &up), (dgate, dup)) in inputs.zip(dgate.iter_mut().zip(dup)) {
-            let s = gate.sigmoid();
-            let slope = s * gate.mul_add(S::ONE - s, S::ONE);
-            let (gate_before, up_before) =
-                if accumulate { (*dgate, *dup) } else { (S::ZERO, S::ZERO) };
-            *dgate = (dy * up).mul_add(slope, gate_before);
-            *dup = dy.mul_add(gate * s, up_before);
+        let mut exp = [S::ZERO; CHUNK];
+        let inputs = dy.chunks(CHUNK).zip(gate.chunks(CHUNK)).zip(up.chunks(CHUNK));
+        let outputs = dgate.chunks_mut(CHUNK).zip(dup.chunks_mut(CHUNK));
+        for (((dy, gate), up), (dgate, dup)) in inputs.zip(outputs) {
+            exps::<S, Silu>(gate, &mut exp);
+            let inputs = dy.iter().zip(gate).zip(up).zip(&exp);
+            let outputs = dgate.iter_mut().zip(dup);
+            for ((((&dy, &gate), &up), &exp), (dgate, dup)) in inputs.zip(outputs) {
+                let s = S::ONE / (S::ONE + exp);
+                let slope = s * gate.mul_add(S::ONE - s, S::ONE);
+                let (gate_before, up_before) =
+                    if accumulate { (*dgate, *dup) } else { (S::ZERO, S::ZERO) };
+                *dgate = (dy * up).mul_add(slope, gate_before);
+                *dup = dy.mul_add(gate * s, up_before);
+            }
         }
     }
 }

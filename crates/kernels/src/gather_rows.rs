@@ -4,8 +4,8 @@ use crate::isa::simd;
 use crate::pool::Parts;
 use crate::{Cx, Float};
 
-/// Columns that one task adds over all rows.
-const COLS: usize = 64;
+/// Columns that one task adds over all rows are a multiple of this, whole lines of the cache.
+const COLS: usize = 16;
 
 /// `out[i] = table[index[i]]` for rows of `width`: table `[V, D]`, index `[N]`, out `[N, D]`.
 ///
@@ -36,8 +36,11 @@ pub fn scatter_add_rows<S: Float>(
 ) {
     assert_index(table.len(), width, index, rows.len());
     let table = Parts::new(table);
-    cx.ranges(width.div_ceil(COLS), index.len() * COLS, &|blocks| {
-        let cols = blocks.start * COLS..width.min(blocks.end * COLS);
+    // Few and wide: a task reads and writes whole stretches of memory.
+    let cols_per_task = width.div_ceil(cx.pool().threads()).next_multiple_of(COLS);
+    let n_tasks = width.div_ceil(cols_per_task.max(1));
+    cx.in_order(n_tasks, rows.len(), &|task| {
+        let cols = task * cols_per_task..width.min((task + 1) * cols_per_task);
         for (i, &row) in index.iter().enumerate() {
             let at = row as usize * width;
             // SAFETY: blocks of columns are disjoint, and rows are visited one by one.

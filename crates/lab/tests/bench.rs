@@ -200,7 +200,13 @@ fn kernels_stand_beside_their_floors() {
     let document = document("bench kernels --threads 1 --json");
     positive(
         &document,
-        &["sgemm_gflops", "bandwidth_gb_per_s", "cache_gb_per_s"],
+        &[
+            "sgemm_gflops",
+            "bandwidth_gb_per_s",
+            "cache_gb_per_s",
+            "exps_g_per_s",
+            "random_words_g_per_s",
+        ],
     );
     let kernels = document["kernels"].as_array().unwrap();
     let names: Vec<&str> = kernels
@@ -217,6 +223,9 @@ fn kernels_stand_beside_their_floors() {
             kernel["floor_ms"].as_f64() <= at_most || kernel["unit"] == "gflops",
             "{kernel}"
         );
+        let bound = kernel["bound"].as_str();
+        let of_product = kernel["unit"] == "gflops";
+        assert_eq!(bound == Some("product"), of_product, "{kernel}");
         let unit = kernel["unit"].as_str();
         assert!(
             matches!(unit, Some("gflops" | "ns_per_element")),

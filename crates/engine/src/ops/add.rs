@@ -13,7 +13,7 @@ use crate::table::Buf;
 ///
 /// Derivative: `da = db = dy`; the plan hands the buffer on, so there is no kernel.
 ///
-/// Floor in f32: 12 bytes an element forward.
+/// Floor of an element: forward 12 bytes; derivative nothing.
 #[derive(Clone, Copy, Debug)]
 pub struct Add;
 

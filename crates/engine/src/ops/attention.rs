@@ -20,9 +20,12 @@ use crate::table::{AttentionDims, AttentionIn, Buf};
 /// C1 widths fit heads. C2 `H` is a multiple of `G`. C3 bounds are `[S+1]` indices. C4 the mask has
 /// one index a token. C5 a window is at least 1.
 ///
-/// Derivative (Dao 2023, §3.1), with `P = exp(S) / 2^lse`, `dP = dO·vᵀ`, `δ = rowsum(dO ∘ O)`: `dv =
-/// Pᵀ·dO`, `dS = P ∘ (dP − δ)`, `dq = scale·dS·k`, `dk = scale·dSᵀ·q`; heads that share a key/value
-/// head add up.
+/// Derivative (Dao 2023, §3.1), with `P = exp(S) / 2^lse`, `dP = dO·vᵀ`, `δ = rowsum(dO ∘ O)`:
+/// `dv = Pᵀ·dO`, `dS = P ∘ (dP − δ)`, `dq = scale·dS·k`, `dk = scale·dSᵀ·q`; heads that share a
+/// key/value head add up.
+///
+/// Floor of a key that a query's head sees: forward `4·K` operations, 1 exp; derivative `10·K`
+/// operations, 1 exp. Of a token: forward `8·(H + G)·K` bytes; derivative `16·(H + G)·K` bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Attention {
     /// Heads, mask and scale.

@@ -21,7 +21,8 @@ use crate::table::{AttentionDims, AttentionIn, Buf, Cache};
 ///
 /// There is no derivative: training runs the whole sequence.
 ///
-/// Floor in f32 of one new token: `8·G·K` bytes a cached position, each key and value read once.
+/// Floor of a cached position that one new token sees: forward `8·G·K` bytes, `4·H·K` operations,
+/// `H` exps; no derivative.
 #[derive(Clone, Copy, Debug)]
 pub struct CachedAttention {
     /// Heads, mask and scale.

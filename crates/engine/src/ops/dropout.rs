@@ -15,7 +15,7 @@ use crate::table::Buf;
 ///
 /// Derivative: `dx = dy·mask / (1 − p)`.
 ///
-/// Floor in f32: 8 bytes an element and 5 products of Philox each way.
+/// Floor of an element: forward and derivative 8 bytes, 1 random word (5 products of Philox).
 #[derive(Clone, Copy, Debug)]
 pub struct Dropout {
     /// Probability of dropping an element.

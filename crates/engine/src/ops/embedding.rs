@@ -17,7 +17,7 @@ use crate::table::{Buf, Panels};
 ///
 /// Derivative: `dtable[first + ids[r]] += dy[r]`, in row order.
 ///
-/// Floor in f32: 8 bytes an element forward, 12 in the derivative.
+/// Floor of an element of `y`: forward 8 bytes; derivative 12 bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Embedding {
     /// The row of the table that index 0 chooses.

@@ -35,9 +35,9 @@ use std::ops::Range;
 /// exists at once is `[512, F]`, not `[N·k, F]`. Nothing of that is kept; the derivative computes
 /// both projections again.
 ///
-/// Floor, with `k = per_token`: `6·N·k·D·F` operations forward, and `16·N·k·D·F` in the derivative,
-/// of which `4·N·k·D·F` repeat the projections. In f32 an expert that any row chooses reads its
-/// matrices, `12·D·F` bytes, once for each 512 rows.
+/// Floor of a row, with `k = per_token`: forward `6·k·D·F` operations, `k·F + E` exps; derivative
+/// `16·k·D·F` operations, of which `4·k·D·F` repeat the projections, and as many exps. An expert
+/// that any row chooses reads its matrices, `12·D·F` bytes, once for each 512 rows.
 #[derive(Clone, Copy, Debug)]
 pub struct Experts {
     /// `E`.

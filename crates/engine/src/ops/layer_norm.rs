@@ -18,7 +18,7 @@ use crate::table::Buf;
 /// Derivative, with `x̂ = (x − mean)·rstd` and `h = dy·gain`:
 /// `dx = rstd·(h − mean(h) − x̂·mean(h·x̂))`, `dgain += Σ_rows dy·x̂`, `dbias += Σ_rows dy`.
 ///
-/// Floor in f32: 8 bytes an element forward, 12 in the derivative.
+/// Floor of an element: forward 8 bytes; derivative 12 bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct LayerNorm {
     /// Added to the variance.

@@ -35,6 +35,9 @@ use std::ops::Range;
 /// order, a chunk at a time, and their gradients scattered, so that the head costs what a batch of
 /// the counted rows alone would. Chunks are cut from the counted rows, which decides the order of
 /// summation of `dW` and `db`; where all rows count nothing is copied. The cost counts all rows.
+///
+/// Floor of a row that counts: forward `2·D·V` operations, `V` exps; derivative with the loss
+/// `6·D·V` operations, `V` exps.
 #[derive(Clone, Copy, Debug)]
 pub struct LinearXent {
     /// Layout of the weight.

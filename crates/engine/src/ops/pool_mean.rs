@@ -16,7 +16,7 @@ use crate::table::Buf;
 ///
 /// Derivative: `dx[r] = dy[s]/n` in the `n` rows that count for sequence `s`, 0 in others.
 ///
-/// Floor in f32: 4 bytes an element of `x` each way.
+/// Floor of an element of `x`: forward and derivative 4 bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct PoolMean {
     /// Leaves out the first row of each sequence.

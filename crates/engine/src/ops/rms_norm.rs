@@ -17,7 +17,7 @@ use crate::table::{Buf, Target};
 /// Derivative, with `n = x·rstd` and `h = dy·gain`: `dx = rstd·(h − n·mean(h·n))`,
 /// `dgain += Σ_rows dy·n`.
 ///
-/// Floor in f32: 8 bytes an element forward, 12 in the derivative.
+/// Floor of an element: forward 8 bytes; derivative 12 bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct RmsNorm {
     /// Added to the mean square.

@@ -17,7 +17,7 @@ use crate::table::{Buf, RopeStyle};
 ///
 /// Derivative: the inverse rotation of `dy`.
 ///
-/// Floor in f32: 8 bytes an element each way.
+/// Floor of an element: forward and derivative 8 bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Rotary {
     /// `K`.

@@ -15,7 +15,7 @@ use crate::table::Buf;
 ///
 /// Derivative: `dx[index[s]] += dy[s]`, other rows 0.
 ///
-/// Floor in f32: 8 bytes an element of `y` forward; the derivative writes `dx` once.
+/// Floor of an element of `y`: forward 8 bytes; derivative 8 bytes, and `dx` written once.
 #[derive(Clone, Copy, Debug)]
 pub struct SelectRows;
 

@@ -15,7 +15,7 @@ use crate::table::Buf;
 ///
 /// Derivative, with `s = sigmoid(gate)`: `dup = dy·gate·s`, `dgate = dy·up·s·(1 + gate·(1 − s))`.
 ///
-/// Floor in f32: 12 bytes an element forward, 20 in the derivative, an exponential each way.
+/// Floor of an element: forward 12 bytes, 1 exp; derivative 20 bytes, 1 exp.
 #[derive(Clone, Copy, Debug)]
 pub struct SwiGlu;
 

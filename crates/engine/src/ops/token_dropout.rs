@@ -21,7 +21,7 @@ use crate::table::Buf;
 ///
 /// Derivative: `dx[r]` is `dy[r]` under the same factor, 0 for masked tokens.
 ///
-/// Floor in f32: 8 bytes an element each way.
+/// Floor of an element: forward and derivative 8 bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct TokenDropout {
     /// The id of masked tokens.

@@ -17,6 +17,9 @@ use crate::table::{Buf, ValueLoss};
 ///
 /// Derivative of the sum of all rows: `dy = 2·(y − t)/C`, or `(σ(y) − t)/C`. Training computes both
 /// in the derivative call.
+///
+/// Floor of a number, logistic: forward 8 bytes, 1 exp, 1 logarithm; derivative 12 bytes, 1 exp.
+/// Squared: the same bytes alone. All in f64.
 #[derive(Clone, Copy, Debug)]
 pub struct RowValueLoss {
     /// How two numbers are compared.

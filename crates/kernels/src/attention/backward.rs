@@ -386,8 +386,7 @@ simd! {
         let lse: [S; STRIP] = queries.lse[at.clone()].try_into().expect("a strip");
         let delta: [S; STRIP] = queries.delta[at.clone()].try_into().expect("a strip");
         hide(first_key, sees, lane, S::NEG_INFINITY, weights);
-        let rows = weights.chunks_exact_mut(TQ).zip(dscores.chunks_exact_mut(TQ));
-        for (weights, dscores) in rows {
+        for (weights, dscores) in weights.chunks_exact_mut(TQ).zip(dscores.chunks_exact_mut(TQ)) {
             // The compiler would take eight rows at once, and gather every register.
             std::hint::black_box(());
             let p: &mut [S; STRIP] = (&mut weights[at.clone()]).try_into().expect("a strip");

@@ -18,8 +18,8 @@ pub(super) fn worker_len(head_dim: usize) -> usize {
     2 * (TQ + TK) * head_dim + TK * TQ
 }
 
-/// out `[N, H·K]` = softmax(scale · q·kᵀ) · v within each sequence, and the normalisers lse `[N, H]`
-/// = log₂ Σ exp(scale · ⟨q, k⟩). A row that sees no key gets 0 and −∞. `work` has
+/// out `[N, H·K]` = softmax(scale · q·kᵀ) · v within each sequence, and the normalisers lse
+/// `[N, H]` = log₂ Σ exp(scale · ⟨q, k⟩). A row that sees no key gets 0 and −∞. `work` has
 /// [`attention_work_len`] elements.
 ///
 /// # Panics

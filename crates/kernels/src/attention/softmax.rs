@@ -16,8 +16,8 @@ pub(super) struct Lanes<S> {
     pub(super) end: [u32; TQ],
 }
 
-/// Gives the elements of a strip of lanes, rows of keys `TQ` apart, a value wherever a lane does not
-/// see the key. These are few: of a strip there are only the rows that some of its lanes sees.
+/// Gives a value to the elements of a strip of lanes, rows of keys `TQ` apart, whose lane does not
+/// see the key. They are few: of a strip there are only the rows that some of its lanes sees.
 pub(super) fn hide<S: Float>(
     first_key: u32,
     (start, end): (&[u32; TQ], &[u32; TQ]),
@@ -27,10 +27,8 @@ pub(super) fn hide<S: Float>(
 ) {
     let last_key = first_key + (rows.len() / TQ) as u32;
     let strip = lane..lane + STRIP;
-    if strip
-        .clone()
-        .all(|l| start[l] <= first_key && end[l] >= last_key)
-    {
+    let sees_all = |l| start[l] <= first_key && end[l] >= last_key;
+    if strip.clone().all(sees_all) {
         return;
     }
     for lane in strip {

@@ -3,6 +3,7 @@
 mod budget;
 mod dependencies;
 mod docs;
+mod floors;
 mod habits;
 mod layers;
 mod modules;
@@ -41,6 +42,7 @@ pub(crate) const RULES: &[Rule] = &[
     places::check,
     words::check,
     docs::check,
+    floors::check,
     readme::check,
     dependencies::check,
     budget::check,

@@ -2,9 +2,9 @@
 
 use tenon_engine::table::{AttentionDims, AttentionIn, Cache};
 use tenon_engine::{Buf, DType, Kernels};
-use tenon_kernels::bytes_of;
+use tenon_kernels::{Pointwise, bytes_of};
 
-use super::{Bench, Bound};
+use super::{Bench, Work};
 
 /// Sequences, their length, heads and width of a head.
 const PACKED: [usize; 4] = [8, 256, 4, 64];
@@ -98,13 +98,9 @@ impl Bench<'_> {
             key_mask: None,
         };
         let shape = format!("1 behind {past}, {n_heads} heads of {head_dim}");
-        let elements = 2 * capacity * width;
-        let bound = Bound::Move {
-            elements,
-            bytes: elements * size_of::<f32>(),
-            from_main_memory: false,
-        };
-        self.push("attention, cached", shape, bound, |device| {
+        let kernel = Pointwise::AttentionCached;
+        let work_of_call = Work::each(kernel, 2 * capacity * width, false);
+        self.push(kernel.name(), shape, work_of_call, |device| {
             device.attention_cached(&dims, &x, cache, before, slots, out, work);
         });
     }

@@ -4,9 +4,9 @@ use std::hint::black_box;
 
 use tenon_engine::DType;
 use tenon_engine::table::{Activation, AdamW, RopeStyle, Target, XentSpec};
-use tenon_kernels::bytes_of;
+use tenon_kernels::{Pointwise, bytes_of};
 
-use super::{Bench, Bound, ROWS, WIDTH};
+use super::{Bench, ROWS, WIDTH, Work};
 
 const LAYER: (DType, usize, usize) = (DType::F32, ROWS, WIDTH);
 const PER_ROW: (DType, usize, usize) = (DType::F32, ROWS, 1);
@@ -31,53 +31,46 @@ impl Bench<'_> {
         let [x, y, dx, mean, rstd, gain, bias, dgain, dbias] = self.buffers([
             LAYER, LAYER, LAYER, PER_ROW, PER_ROW, PER_COLUMN, PER_COLUMN, PER_COLUMN, PER_COLUMN,
         ]);
-        self.values_of_layer("layer norm", 2, |k| {
+        self.values_of_layer(Pointwise::LayerNorm, |k| {
             k.layer_norm(x, gain, Some(bias), EPS, y, mean, rstd);
         });
-        self.values_of_layer("layer norm, derivative", 3, |k| {
+        self.values_of_layer(Pointwise::LayerNormVjp, |k| {
             let (dx, dgain, dbias) = (Some(fresh(dx)), Some(dgain), Some(dbias));
             k.layer_norm_vjp(y, x, gain, mean, rstd, dx, dgain, dbias);
         });
-        self.values_of_layer("RMS norm", 2, |k| k.rms_norm(x, gain, EPS, y, rstd));
-        self.values_of_layer("RMS norm, derivative", 3, |k| {
+        self.values_of_layer(Pointwise::RmsNorm, |k| k.rms_norm(x, gain, EPS, y, rstd));
+        self.values_of_layer(Pointwise::RmsNormVjp, |k| {
             k.rms_norm_vjp(y, x, gain, rstd, Some(fresh(dx)), Some(dgain));
         });
     }
 
     pub(super) fn activations(&mut self) {
         let [x, up, y, dx, dup] = self.buffers([LAYER; 5]);
-        let all = [
-            (
-                Activation::GeluTanh,
-                "GELU with tanh",
-                "GELU with tanh, derivative",
-            ),
-            (
-                Activation::GeluErf,
-                "GELU with erf",
-                "GELU with erf, derivative",
-            ),
-            (Activation::Silu, "SiLU", "SiLU, derivative"),
-            (Activation::Relu, "ReLU", "ReLU, derivative"),
-        ];
-        for (function, name, derivative) in all {
-            self.values_of_layer(name, 2, |k| k.activation(function, x, y));
-            self.values_of_layer(derivative, 3, |k| {
+        for function in [
+            Activation::GeluTanh,
+            Activation::GeluErf,
+            Activation::Silu,
+            Activation::Relu,
+        ] {
+            self.values_of_layer(Pointwise::Activation(function), |k| {
+                k.activation(function, x, y);
+            });
+            self.values_of_layer(Pointwise::ActivationVjp(function), |k| {
                 k.activation_vjp(function, y, x, fresh(dx));
             });
         }
-        self.values_of_layer("SwiGLU", 3, |k| k.swiglu(x, up, y));
-        self.values_of_layer("SwiGLU, derivative", 5, |k| {
+        self.values_of_layer(Pointwise::Swiglu, |k| k.swiglu(x, up, y));
+        self.values_of_layer(Pointwise::SwigluVjp, |k| {
             k.swiglu_vjp(y, x, up, [dx, dup]);
         });
     }
 
     pub(super) fn values(&mut self) {
         let [a, b, y] = self.buffers([LAYER; 3]);
-        self.values_of_layer("add", 3, |k| k.add(a, b, y));
-        self.values_of_layer("add to", 3, |k| k.add_assign(a, y));
-        self.values_of_layer("dropout", 2, |k| k.dropout(0.1, [1, 2], 0, a, y));
-        self.values_of_layer("sum of squares", 1, |k| {
+        self.values_of_layer(Pointwise::Add, |k| k.add(a, b, y));
+        self.values_of_layer(Pointwise::AddAssign, |k| k.add_assign(a, y));
+        self.values_of_layer(Pointwise::Dropout, |k| k.dropout(0.1, [1, 2], 0, a, y));
+        self.values_of_layer(Pointwise::SumSq, |k| {
             black_box(k.sum_of_squares(a));
         });
     }
@@ -89,11 +82,11 @@ impl Bench<'_> {
             self.buffers([LAYER, LAYER, LAYER, angles, angles, indices]);
         let places: Vec<i32> = (0..ROWS as i32).rev().collect();
         self.device.upload(ids, bytes_of(&places));
-        self.values_of_layer("rotary", 2, |k| {
+        self.values_of_layer(Pointwise::Rope, |k| {
             k.rope(RopeStyle::RotateHalf, HEAD_DIM, false, x, cos, sin, ids, y);
         });
-        self.values_of_layer("embedding", 2, |k| k.embedding(table, ids, y));
-        self.values_of_layer("embedding, derivative", 3, |k| {
+        self.values_of_layer(Pointwise::Embedding, |k| k.embedding(table, ids, y));
+        self.values_of_layer(Pointwise::EmbeddingVjp, |k| {
             k.embedding_vjp(x, ids, table);
         });
     }
@@ -108,18 +101,10 @@ impl Bench<'_> {
             label_smoothing: 0.0,
             z_loss: 0.0,
         };
-        let both = [
-            ("cross-entropy", false, 1),
-            ("cross-entropy with gradient", true, 2),
-        ];
-        for (kernel, gradient, words) in both {
-            let bound = Bound::Move {
-                elements: rows * vocab_size,
-                bytes: words * logits.span_bytes(),
-                from_main_memory: false,
-            };
+        for (kernel, gradient) in [(Pointwise::Xent, false), (Pointwise::XentVjp, true)] {
+            let work = Work::each(kernel, rows * vocab_size, false);
             let shape = format!("{rows}×{vocab_size}");
-            self.push(kernel, shape, bound, |k| {
+            self.push(kernel.name(), shape, work, |k| {
                 k.xent_rows(&spec, logits, targets, None, gradient, loss, None);
             });
         }
@@ -136,12 +121,9 @@ impl Bench<'_> {
             step: 1,
             grad_scale: 1.0,
         };
-        let bound = Bound::Move {
-            elements: N_PARAMS,
-            bytes: 7 * p.span_bytes(),
-            from_main_memory: true,
-        };
-        self.push("AdamW", N_PARAMS.to_string(), bound, |k| {
+        let kernel = Pointwise::AdamW;
+        let work = Work::each(kernel, N_PARAMS, true);
+        self.push(kernel.name(), N_PARAMS.to_string(), work, |k| {
             k.adamw(p, g, m, v, &spec);
         });
     }

@@ -30,9 +30,11 @@ pub(super) fn run(args: &KernelsArgs, context: &Context) -> Result<Output> {
     extend(
         &mut document,
         json!({
-            "sgemm_gflops": report.sgemm_gflops,
-            "bandwidth_gb_per_s": report.bandwidth,
-            "cache_gb_per_s": report.cache_bandwidth,
+            "sgemm_gflops": report.rates.sgemm_gflops,
+            "bandwidth_gb_per_s": report.rates.bandwidth,
+            "cache_gb_per_s": report.rates.cache_bandwidth,
+            "exps_g_per_s": report.rates.exps,
+            "random_words_g_per_s": report.rates.random_words,
             "kernels": kernels.collect::<Vec<_>>(),
         }),
     );
@@ -40,35 +42,38 @@ pub(super) fn run(args: &KernelsArgs, context: &Context) -> Result<Output> {
 }
 
 /// A time in the unit of the kernel: the operations a second of what computes, the time an element
-/// of what moves.
+/// of others.
 fn in_unit(kernel: &KernelTime, ms: f64) -> (&'static str, f64) {
-    match kernel.bound {
-        Bound::Compute(flops) => ("gflops", flops / (ms * 1e6)),
-        Bound::Move { elements, .. } => ("ns_per_element", ms * 1e6 / elements as f64),
+    match kernel.work.elements {
+        0 => ("gflops", kernel.work.flops / (ms * 1e6)),
+        elements => ("ns_per_element", ms * 1e6 / elements as f64),
     }
 }
 
 fn as_json(report: &KernelsReport, kernel: &KernelTime) -> Value {
-    let floor_ms = report.floor_ms(kernel);
+    let (floor_ms, bound) = report.floor_ms(kernel);
     let (unit, value) = in_unit(kernel, kernel.best_ms);
     let mut document = json!({
         "kernel": kernel.kernel,
         "shape": kernel.shape,
         "best_ms": kernel.best_ms,
         "floor_ms": floor_ms,
+        "bound": bound.name(),
         "unit": unit,
         "value": value,
         "floor": in_unit(kernel, floor_ms).1,
     });
-    if let Bound::Move { bytes, .. } = kernel.bound {
-        document["bytes"] = bytes.into();
+    if bound != Bound::Product {
+        document["bytes"] = kernel.work.bytes.into();
+        document["exps"] = kernel.work.exps.into();
+        document["random_words"] = kernel.work.random_words.into();
     }
     document
 }
 
 fn as_text(report: &KernelsReport) -> String {
     let rows = report.kernels.iter().map(|kernel| {
-        let floor_ms = report.floor_ms(kernel);
+        let (floor_ms, bound) = report.floor_ms(kernel);
         let (unit, value) = in_unit(kernel, kernel.best_ms);
         let unit = match unit {
             "gflops" => "GFLOP/s",
@@ -79,14 +84,21 @@ fn as_text(report: &KernelsReport) -> String {
             kernel.shape.clone(),
             format!("{} {unit}", three_digits(value)),
             three_digits(in_unit(kernel, floor_ms).1),
+            bound.name().to_owned(),
             format!("{:.0} %", 100.0 * floor_ms / kernel.best_ms),
         ]
     });
     format!(
-        "{}\nbest product {} GFLOP/s, main memory {} GB/s, caches {} GB/s\n",
-        table::render(["kernel", "shape", "best", "floor", "floor / best"], rows),
-        three_digits(report.sgemm_gflops),
-        three_digits(report.bandwidth),
-        three_digits(report.cache_bandwidth),
+        "{}\nbest product {} GFLOP/s, main memory {} GB/s, caches {} GB/s, \
+         {} exponentials and {} random words a nanosecond\n",
+        table::render(
+            ["kernel", "shape", "best", "floor", "bound", "floor / best"],
+            rows
+        ),
+        three_digits(report.rates.sgemm_gflops),
+        three_digits(report.rates.bandwidth),
+        three_digits(report.rates.cache_bandwidth),
+        three_digits(report.rates.exps),
+        three_digits(report.rates.random_words),
     )
 }

@@ -9,6 +9,8 @@ use std::ops::Range;
 const COLS: usize = 64;
 /// Rows summed before they are added to the result: keeps f32 sums short.
 const ROWS: usize = 128;
+/// Rows summed as a tree before they are added to those sums.
+const TREE: usize = 8;
 
 /// `out[d]` = Σ over the `n` rows of x `[N, D]`, D = `out.len()`; added to `out` when `accumulate`.
 ///
@@ -42,7 +44,17 @@ simd! {
         for first in (0..n).step_by(ROWS) {
             let mut acc = [S::ZERO; COLS];
             let acc = &mut acc[..cols.len()];
-            for i in first..n.min(first + ROWS) {
+            let end = n.min(first + ROWS);
+            let whole = end - (end - first) % TREE;
+            for i in (first..whole).step_by(TREE) {
+                let row = |r: usize| &x.row(i + r, cols.start, cols.len())[..acc.len()];
+                let rows: [&[S]; TREE] = std::array::from_fn(row);
+                for (c, acc) in acc.iter_mut().enumerate() {
+                    let [a, b, c, d, e, f, g, h] = rows.map(|row| row[c]);
+                    *acc += ((a + b) + (c + d)) + ((e + f) + (g + h));
+                }
+            }
+            for i in whole..end {
                 let row = x.row(i, cols.start, cols.len());
                 for (acc, &x) in acc.iter_mut().zip(row) {
                     *acc += x;

@@ -22,6 +22,22 @@ pub(crate) fn tree<S: Float, const N: usize>(mut acc: [S; N]) -> S {
     acc[0]
 }
 
+/// [`tree`] with the last [`LANES`] lanes in f64, so that a short row's sum has no rounding of its
+/// own.
+// Not inlined for the reason of `tree`.
+#[inline(never)]
+pub(crate) fn tree_f64<S: Float, const N: usize>(mut acc: [S; N]) -> f64 {
+    const { assert!(N >= LANES) }
+    let mut half = N / 2;
+    while half >= LANES {
+        for l in 0..half {
+            acc[l] += acc[l + half];
+        }
+        half /= 2;
+    }
+    tree::<f64, LANES>(std::array::from_fn(|l| acc[l].to_f64()))
+}
+
 /// Σ x.
 #[inline(always)]
 pub(crate) fn sum<S: Float>(x: &[S]) -> S {
@@ -40,7 +56,7 @@ pub(crate) fn sum<S: Float>(x: &[S]) -> S {
 
 /// Σ (x − shift)².
 #[inline(always)]
-pub(crate) fn sum_sq_from<S: Float>(x: &[S], shift: S) -> S {
+pub(crate) fn sum_sq_from<S: Float>(x: &[S], shift: S) -> f64 {
     let mut acc = [S::ZERO; WIDE];
     let (chunks, rest) = x.as_chunks::<WIDE>();
     for chunk in chunks {
@@ -53,7 +69,23 @@ pub(crate) fn sum_sq_from<S: Float>(x: &[S], shift: S) -> S {
         let d = x - shift;
         *acc = d.mul_add(d, *acc);
     }
-    tree(acc)
+    tree_f64(acc)
+}
+
+/// Σ x².
+#[inline(always)]
+pub(crate) fn sum_sq<S: Float>(x: &[S]) -> f64 {
+    let mut acc = [S::ZERO; WIDE];
+    let (chunks, rest) = x.as_chunks::<WIDE>();
+    for x in chunks {
+        for l in 0..WIDE {
+            acc[l] = x[l].mul_add(x[l], acc[l]);
+        }
+    }
+    for (acc, &x) in acc.iter_mut().zip(rest) {
+        *acc = x.mul_add(x, *acc);
+    }
+    tree_f64(acc)
 }
 
 /// Σ x·y.

@@ -143,19 +143,21 @@ simd! {
         mean: &mut [S],
         rstd: &mut [S],
     ) {
-        let d = S::from_f64(x.len() as f64);
-        let m = lanes::sum(x) / d;
-        let variance = lanes::sum_sq_from(x, m) / d;
-        let r = S::ONE / (variance + S::from_f64(eps)).sqrt();
+        let d = x.len() as f64;
+        let m = lanes::sum(x) / S::from_f64(d);
+        let variance = lanes::sum_sq_from(x, m) * (1.0 / d);
+        let r = S::from_f64(1.0 / (variance + eps).sqrt());
+        // x·r + shift has one rounding where (x − mean)·r has two.
+        let shift = -m * r;
         match bias {
             Some(bias) => {
                 for (((y, &x), &g), &b) in y.iter_mut().zip(x).zip(gain).zip(bias) {
-                    *y = ((x - m) * r).mul_add(g, b);
+                    *y = x.mul_add(r, shift).mul_add(g, b);
                 }
             }
             None => {
                 for ((y, &x), &g) in y.iter_mut().zip(x).zip(gain) {
-                    *y = (x - m) * r * g;
+                    *y = x.mul_add(r, shift) * g;
                 }
             }
         }
@@ -166,8 +168,8 @@ simd! {
 
 simd! {
     fn rms_norm_row<S: Float>(x: &[S], gain: &[S], eps: f64, y: &mut [S], rstd: &mut [S]) {
-        let mean_sq = lanes::dot(x, x) / S::from_f64(x.len() as f64);
-        let r = S::ONE / (mean_sq + S::from_f64(eps)).sqrt();
+        let mean_sq = lanes::sum_sq(x) * (1.0 / x.len() as f64);
+        let r = S::from_f64(1.0 / (mean_sq + eps).sqrt());
         for ((y, &x), &g) in y.iter_mut().zip(x).zip(gain) {
             *y = x * r * g;
         }

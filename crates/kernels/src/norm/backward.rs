@@ -23,25 +23,28 @@ const APART_MIN: usize = 64 * 1024;
 /// The gradients of gain and bias, and whether they are wanted.
 pub(super) type Params<'a, 'p, S> = [(&'a Parts<'p, S>, bool); 2];
 
-/// What the derivative of a row needs to know of the whole row.
+/// What the derivative of a row needs to know of the whole row: the factors of n = x·rstd + shift
+/// and of dx = h·rstd + n·of_n + constant.
 #[derive(Clone, Copy)]
 pub(super) struct Row<S> {
-    mean: S,
     rstd: S,
-    /// mean(h), and 0 without a mean.
-    mean_h: S,
-    /// mean(h·n).
-    mean_hn: S,
+    /// −mean·rstd.
+    shift: S,
+    /// −rstd·mean(h·n).
+    of_n: S,
+    /// −rstd·mean(h), and 0 without a mean.
+    constant: S,
 }
 
 impl<S: Float> Row<S> {
     #[inline(always)]
     pub(super) fn new(saved: NormSaved<'_, S>, i: usize) -> Self {
+        let rstd = saved.rstd[i];
         Row {
-            mean: saved.mean.map_or(S::ZERO, |mean| mean[i]),
-            rstd: saved.rstd[i],
-            mean_h: S::ZERO,
-            mean_hn: S::ZERO,
+            rstd,
+            shift: saved.mean.map_or(S::ZERO, |mean| -mean[i] * rstd),
+            of_n: S::ZERO,
+            constant: S::ZERO,
         }
     }
 
@@ -49,28 +52,27 @@ impl<S: Float> Row<S> {
     #[inline(always)]
     fn of(x: &[S], dy: &[S], saved: NormSaved<'_, S>, i: usize) -> Self {
         let row = Row::new(saved, i);
-        let (sum_h, sum_hn) = row_sums(x, dy, saved.gain, row.mean, row.rstd);
-        let d = S::from_f64(x.len() as f64);
+        let (sum_h, sum_hn) = row_sums(x, dy, saved.gain, row);
+        let factor = -row.rstd.to_f64() / x.len() as f64;
         Row {
-            mean_h: if saved.mean.is_some() {
-                sum_h / d
-            } else {
-                S::ZERO
+            of_n: S::from_f64(factor * sum_hn),
+            constant: match saved.mean {
+                Some(_) => S::from_f64(factor * sum_h),
+                None => S::ZERO,
             },
-            mean_hn: sum_hn / d,
             ..row
         }
     }
 
     #[inline(always)]
     fn normal(&self, x: S) -> S {
-        (x - self.mean) * self.rstd
+        x.mul_add(self.rstd, self.shift)
     }
 
     /// dx for h = dy·gain and the normal value n.
     #[inline(always)]
     fn dx(&self, h: S, n: S) -> S {
-        self.rstd * (-n).mul_add(self.mean_hn, h - self.mean_h)
+        n.mul_add(self.of_n, h.mul_add(self.rstd, self.constant))
     }
 }
 
@@ -228,9 +230,9 @@ simd! {
     }
 }
 
-/// Σ h and Σ h·n with h = dy·gain and n = (x − mean)·rstd.
+/// Σ h and Σ h·n with h = dy·gain.
 #[inline(always)]
-fn row_sums<S: Float>(x: &[S], dy: &[S], gain: &[S], mean: S, rstd: S) -> (S, S) {
+fn row_sums<S: Float>(x: &[S], dy: &[S], gain: &[S], row: Row<S>) -> (f64, f64) {
     const L: usize = LANES;
     let (mut acc_h, mut acc_hn) = ([S::ZERO; L], [S::ZERO; L]);
     let whole = x.len() - x.len() % L;
@@ -240,16 +242,16 @@ fn row_sums<S: Float>(x: &[S], dy: &[S], gain: &[S], mean: S, rstd: S) -> (S, S)
         for l in 0..L {
             let h = dy[l] * gain[l];
             acc_h[l] += h;
-            acc_hn[l] = h.mul_add((x[l] - mean) * rstd, acc_hn[l]);
+            acc_hn[l] = h.mul_add(row.normal(x[l]), acc_hn[l]);
         }
         at += L;
     }
     for l in 0..x.len() - whole {
         let h = dy[whole + l] * gain[whole + l];
         acc_h[l] += h;
-        acc_hn[l] = h.mul_add((x[whole + l] - mean) * rstd, acc_hn[l]);
+        acc_hn[l] = h.mul_add(row.normal(x[whole + l]), acc_hn[l]);
     }
-    (lanes::tree(acc_h), lanes::tree(acc_hn))
+    (lanes::tree_f64(acc_h), lanes::tree_f64(acc_hn))
 }
 
 simd! {

@@ -34,3 +34,22 @@ fn column_sums_add_rows() {
         }
     }
 }
+
+/// A chain of 128 additions misses by 1.5e-7.
+#[test]
+fn sums_of_many_rows_keep_their_digits() {
+    let (n, d) = (128, 64);
+    let x: Vec<f32> = noise::<f32>(n * d, 3)
+        .iter()
+        .map(|x| 1.0 + 0.5 * x)
+        .collect();
+    let got = same_everywhere(|cx| {
+        let mut out = vec![f32::NAN; d];
+        column_sums(cx, Cols::whole(&x, d), n, &mut out, false);
+        out
+    });
+    let want: Vec<f64> = (0..d)
+        .map(|j| (0..n).map(|i| f64::from(x[i * d + j])).sum())
+        .collect();
+    assert_close(&got, &want, 1e-7, "sums of 128 rows");
+}

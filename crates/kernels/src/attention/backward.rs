@@ -255,6 +255,7 @@ impl<S: Float> Unit<'_, S> {
         let [weights, dscores] = &mut space.weights;
         for j in keys.clone().filter(|&j| self.sight.is_hole(j)) {
             weights[(j - keys.start) * TQ..][..n].fill(S::NEG_INFINITY);
+            dscores[(j - keys.start) * TQ..][..n].fill(S::ZERO);
         }
         for strip in 0..n.div_ceil(STRIP) {
             let keys_seen = seen.of_strip(strip);
@@ -374,6 +375,10 @@ simd! {
 simd! {
     /// Scores of a strip of lanes, rows of keys `TQ` apart, to weights P in place, and ⟨dout, v⟩ to
     /// P·(⟨dout, v⟩ − δ) in place.
+    ///
+    /// A lane whose keys all lie here has its δ = Σ P·⟨dout, v⟩ / Σ P from the same rounded numbers
+    /// as what it is subtracted from, so that the result sums to 0 but for its own rounding. From
+    /// out, rounded apart, it leaves more than that in the small gradients of queries and keys.
     fn dscores_strip<S: Float>(
         first_key: u32,
         lane: usize,
@@ -384,36 +389,60 @@ simd! {
         let at = lane..lane + STRIP;
         let sees = (&queries.start, &queries.end);
         let lse: [S; STRIP] = queries.lse[at.clone()].try_into().expect("a strip");
-        let delta: [S; STRIP] = queries.delta[at.clone()].try_into().expect("a strip");
+        let mut delta: [S; STRIP] = queries.delta[at.clone()].try_into().expect("a strip");
+        // A NaN in a hidden key's value must not reach these rows.
         hide(first_key, sees, lane, S::NEG_INFINITY, weights);
-        for (weights, dscores) in weights.chunks_exact_mut(TQ).zip(dscores.chunks_exact_mut(TQ)) {
+        hide(first_key, sees, lane, S::ZERO, dscores);
+        let (mut total, mut inner) = ([S::ZERO; STRIP], [S::ZERO; STRIP]);
+        for (p, ds) in weights.chunks_exact_mut(TQ).zip(dscores.chunks_exact(TQ)) {
             // The compiler would take eight rows at once, and gather every register.
             std::hint::black_box(());
-            let p: &mut [S; STRIP] = (&mut weights[at.clone()]).try_into().expect("a strip");
-            let ds: &mut [S; STRIP] = (&mut dscores[at.clone()]).try_into().expect("a strip");
+            let p: &mut [S; STRIP] = (&mut p[at.clone()]).try_into().expect("a strip");
+            let ds: &[S; STRIP] = (&ds[at.clone()]).try_into().expect("a strip");
             for l in 0..STRIP {
                 p[l] -= lse[l];
             }
             *p = S::exp2_block(*p);
             for l in 0..STRIP {
+                total[l] += p[l];
+                inner[l] = p[l].mul_add(ds[l], inner[l]);
+            }
+        }
+        let last_key = first_key + (weights.len() / TQ) as u32;
+        for l in 0..STRIP {
+            let (start, end) = (queries.start[lane + l], queries.end[lane + l]);
+            if start >= first_key && end <= last_key && total[l] > S::ZERO {
+                delta[l] = inner[l] / total[l];
+            }
+        }
+        for (p, ds) in weights.chunks_exact(TQ).zip(dscores.chunks_exact_mut(TQ)) {
+            std::hint::black_box(());
+            let p: &[S; STRIP] = (&p[at.clone()]).try_into().expect("a strip");
+            let ds: &mut [S; STRIP] = (&mut ds[at.clone()]).try_into().expect("a strip");
+            for l in 0..STRIP {
                 ds[l] = p[l] * (ds[l] - delta[l]);
             }
         }
-        // A NaN in a hidden key's value must not reach this row.
         hide(first_key, sees, lane, S::ZERO, dscores);
     }
 }
 
 simd! {
-    /// ⟨x, y⟩ of each lane, a chain over the columns.
+    /// ⟨x, y⟩ of each lane, summed in f64.
     fn dots<S: Float>(x: &[S], y: &[S]) -> [S; TQ] {
-        let mut sums = [S::ZERO; TQ];
-        let columns = x.as_chunks::<TQ>().0.iter().zip(y.as_chunks::<TQ>().0);
-        for (x, y) in columns {
-            for l in 0..TQ {
-                sums[l] = x[l].mul_add(y[l], sums[l]);
+        let mut dots = [S::ZERO; TQ];
+        for (i, dots) in dots.as_chunks_mut::<STRIP>().0.iter_mut().enumerate() {
+            let mut sums = [0.0; STRIP];
+            for (x, y) in x.chunks_exact(TQ).zip(y.chunks_exact(TQ)) {
+                let at = i * STRIP..(i + 1) * STRIP;
+                let x: &[S; STRIP] = (&x[at.clone()]).try_into().expect("a strip");
+                let y: &[S; STRIP] = (&y[at]).try_into().expect("a strip");
+                for l in 0..STRIP {
+                    sums[l] = f64::mul_add(x[l].to_f64(), y[l].to_f64(), sums[l]);
+                }
             }
+            *dots = sums.map(S::from_f64);
         }
-        sums
+        dots
     }
 }

@@ -311,7 +311,7 @@ pub trait Kernels: ExpertKernels + ValueKernels + Send {
         y: Buf,
     );
 
-    /// Attention with an online softmax over tiles of keys: `out [N, H·K]`, `lse [N, H]`.
+    /// Attention with an online softmax over tiles of keys: `out [N, H·K]`, log₂ `lse [N, H]`.
     fn attention(&mut self, dims: &AttentionDims, x: &AttentionIn, out: Buf, lse: Buf, work: Buf);
     /// Derivative of [`Kernels::attention`].
     fn attention_vjp(

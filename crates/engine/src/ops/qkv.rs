@@ -130,6 +130,7 @@ pub(super) fn masked_softmax(
     let out = b.reshape(out, &[n, n_heads * head_dim]);
     let log = b.log(divisor);
     let lse = b.add(log, top);
+    let lse = b.scale(lse, std::f64::consts::LOG2_E);
     let lse = b.select(nothing, hidden, lse);
     let lse = b.reshape(lse, &[n_heads, n]);
     vec![out, b.transpose(lse)]

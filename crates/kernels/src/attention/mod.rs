@@ -12,6 +12,7 @@
 
 mod backward;
 mod cached;
+mod dscores;
 mod few;
 mod forward;
 mod probabilities;

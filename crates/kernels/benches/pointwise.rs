@@ -174,7 +174,8 @@ impl Bench<'_> {
 
     fn values(&self, x: &[f32], y: &mut [f32]) {
         let cx = self.cx;
-        self.on_layer(Pointwise::Add, || add(cx, x, x, black_box(&mut *y)));
+        let other = x.to_vec();
+        self.on_layer(Pointwise::Add, || add(cx, x, &other, black_box(&mut *y)));
         self.on_layer(Pointwise::AddAssign, || {
             add_assign(cx, x, black_box(&mut *y));
         });
@@ -220,6 +221,7 @@ impl Bench<'_> {
         let cx = self.cx;
         let (gain, mut mean, mut rstd) = (vec![1.0; WIDTH], vec![0.0; ROWS], vec![0.0; ROWS]);
         let (mut dgain, mut dbias) = (vec![0.0; WIDTH], vec![0.0; WIDTH]);
+        let dy = x.to_vec();
         self.on_layer(Pointwise::RmsNorm, || {
             rms_norm(cx, x, &gain, 1e-5, black_box(&mut *y), &mut rstd);
         });
@@ -245,8 +247,8 @@ impl Bench<'_> {
                     dbias: mean.is_some().then_some(&mut dbias),
                 };
                 match mean {
-                    Some(_) => layer_norm_vjp(cx, x, saved, grads),
-                    None => rms_norm_vjp(cx, x, saved, grads),
+                    Some(_) => layer_norm_vjp(cx, &dy, saved, grads),
+                    None => rms_norm_vjp(cx, &dy, saved, grads),
                 }
             });
         }

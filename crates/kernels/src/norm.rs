@@ -147,17 +147,15 @@ simd! {
         let m = lanes::sum(x) / S::from_f64(d);
         let variance = lanes::sum_sq_from(x, m) * (1.0 / d);
         let r = S::from_f64(1.0 / (variance + eps).sqrt());
-        // x·r + shift has one rounding where (x − mean)·r has two.
-        let shift = -m * r;
         match bias {
             Some(bias) => {
                 for (((y, &x), &g), &b) in y.iter_mut().zip(x).zip(gain).zip(bias) {
-                    *y = x.mul_add(r, shift).mul_add(g, b);
+                    *y = ((x - m) * r).mul_add(g, b);
                 }
             }
             None => {
                 for ((y, &x), &g) in y.iter_mut().zip(x).zip(gain) {
-                    *y = x.mul_add(r, shift) * g;
+                    *y = (x - m) * r * g;
                 }
             }
         }

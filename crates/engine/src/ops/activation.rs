@@ -14,8 +14,7 @@ use crate::table::{Activation, Buf};
 ///
 /// Derivative: `dx = dy·act'(x)` of the very function that ran forward; ReLU has slope 0 at 0.
 ///
-/// Floor of an element: forward 8 bytes, 1 exp; derivative 12 bytes, 1 exp; no exp in ReLU, 2 each
-/// way in GELU through the error function.
+/// Floor of an element: forward 8 bytes, 1 exp; derivative 12 bytes, 1 exp; no exp in ReLU.
 #[derive(Clone, Copy, Debug)]
 pub struct Activate {
     /// Which function.

@@ -23,7 +23,7 @@ use crate::table::{Balance, Buf};
 /// `g_e = C·coefficient·E·f_e / M`, `dlogits = p·(g − Σ p·g)`. Training computes both in the
 /// derivative call.
 ///
-/// Floor of a logit: forward 4 bytes, 1 exp; derivative with the loss 12 bytes, 2 exps.
+/// Floor of a logit: forward 4 bytes, 1 exp; derivative with the loss 12 bytes, 1 exp.
 #[derive(Clone, Copy, Debug)]
 pub struct RouterBalance {
     /// `E`.

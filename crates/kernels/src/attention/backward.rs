@@ -65,9 +65,9 @@ impl<'w, S> Space<'w, S> {
 }
 
 /// The derivative of [`crate::attention`] for dout `[N, H·K]`, from its `out` and `lse`. With
-/// weights P and δ_i = ⟨dout_i, out_i⟩: dv_j = Σ P_ij·dout_i; dS = P∘(dout·vᵀ − δ); dq =
-/// scale·dS·k; dk = scale·dSᵀ·q. Sums over queries run by head, then by tile of 192 rows of the
-/// sequence. `work` has [`attention_vjp_work_len`] elements.
+/// weights P and δ_i = ⟨dout_i, out_i⟩ = Σ P_ij·⟨dout_i, v_j⟩: dv_j = Σ P_ij·dout_i; dS =
+/// P∘(dout·vᵀ − δ); dq = scale·dS·k; dk = scale·dSᵀ·q. Sums over queries run by head, then by tile
+/// of 192 rows of the sequence. `work` has [`attention_vjp_work_len`] elements.
 ///
 /// # Panics
 /// When a length does not fit.
@@ -185,7 +185,7 @@ impl<S: Float> Unit<'_, S> {
         scale_lanes(self.isa, score_factor(self.a.scale), n, space.turned[0]);
         scale_all(self.isa, scale, &mut space.rows[0][..n * d]);
         let all = self.sight.range(rows.start).start..self.sight.range(rows.end - 1).end;
-        space.dq.fill(S::ZERO);
+        space.dq[..n * d].fill(S::ZERO);
         for keys in self.sight.tiles(all.start..all.end.max(all.start)) {
             // SAFETY: passed on.
             unsafe { self.add_tile(&queries, &keys, &mut space) };
@@ -207,7 +207,7 @@ impl<S: Float> Unit<'_, S> {
         let mut queries = Queries {
             rows: rows.clone(),
             lse: [S::ZERO; TQ],
-            delta: dots(self.isa, out, dout),
+            delta: dots(self.isa, out, dout, rows.len()),
             start: [0; TQ],
             end: [0; TQ],
         };
@@ -245,7 +245,6 @@ impl<S: Float> Unit<'_, S> {
         let [weights, dscores] = &mut space.weights;
         for j in keys.clone().filter(|&j| self.sight.is_hole(j)) {
             weights[(j - keys.start) * TQ..][..n].fill(S::NEG_INFINITY);
-            dscores[(j - keys.start) * TQ..][..n].fill(S::ZERO);
         }
         for strip in 0..n.div_ceil(STRIP) {
             let keys_seen = seen.of_strip(strip);

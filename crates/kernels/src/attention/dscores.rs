@@ -10,7 +10,7 @@ pub(super) struct Queries<S> {
     pub(super) rows: Range<usize>,
     /// Log₂-normaliser of each lane, 0 where nothing is seen.
     pub(super) lse: [S; TQ],
-    /// ⟨dout, out⟩ of each lane.
+    /// ⟨dout, out⟩ of each lane, which stands where its keys lie in several tiles.
     pub(super) delta: [S; TQ],
     pub(super) start: [u32; TQ],
     pub(super) end: [u32; TQ],
@@ -31,13 +31,10 @@ simd! {
         dscores: &mut [S],
     ) {
         let at = lane..lane + STRIP;
-        let sees = (&queries.start, &queries.end);
         let lse: [S; STRIP] = queries.lse[at.clone()].try_into().expect("a strip");
         let mut delta: [S; STRIP] = queries.delta[at.clone()].try_into().expect("a strip");
-        // A NaN in a hidden key's value must not reach these rows.
-        hide(first_key, sees, lane, S::NEG_INFINITY, weights);
-        hide(first_key, sees, lane, S::ZERO, dscores);
-        let (mut total, mut inner) = ([S::ZERO; STRIP], [S::ZERO; STRIP]);
+        hide(first_key, (&queries.start, &queries.end), lane, weights);
+        let (mut total, mut inner) = ([0.0; STRIP], [0.0; STRIP]);
         for (p, ds) in weights.chunks_exact_mut(TQ).zip(dscores.chunks_exact(TQ)) {
             // The compiler would take eight rows at once, and gather every register.
             std::hint::black_box(());
@@ -48,15 +45,16 @@ simd! {
             }
             *p = S::exp2_block(*p);
             for l in 0..STRIP {
-                total[l] += p[l];
-                inner[l] = p[l].mul_add(ds[l], inner[l]);
+                let weight = p[l].to_f64();
+                total[l] += weight;
+                inner[l] = weight.mul_add(ds[l].to_f64(), inner[l]);
             }
         }
         let last_key = first_key + (weights.len() / TQ) as u32;
         for l in 0..STRIP {
             let (start, end) = (queries.start[lane + l], queries.end[lane + l]);
-            if start >= first_key && end <= last_key && total[l] > S::ZERO {
-                delta[l] = inner[l] / total[l];
+            if start >= first_key && end <= last_key && total[l] > 0.0 {
+                delta[l] = S::from_f64(inner[l] / total[l]);
             }
         }
         for (p, ds) in weights.chunks_exact(TQ).zip(dscores.chunks_exact_mut(TQ)) {
@@ -67,15 +65,15 @@ simd! {
                 ds[l] = p[l] * (ds[l] - delta[l]);
             }
         }
-        hide(first_key, sees, lane, S::ZERO, dscores);
     }
 }
 
 simd! {
-    /// ⟨x, y⟩ of each lane, summed in f64.
-    pub(super) fn dots<S: Float>(x: &[S], y: &[S]) -> [S; TQ] {
+    /// ⟨x, y⟩ of the first `n` lanes, summed in f64.
+    pub(super) fn dots<S: Float>(x: &[S], y: &[S], n: usize) -> [S; TQ] {
         let mut dots = [S::ZERO; TQ];
-        for (i, dots) in dots.as_chunks_mut::<STRIP>().0.iter_mut().enumerate() {
+        let strips = dots.as_chunks_mut::<STRIP>().0.iter_mut();
+        for (i, dots) in strips.enumerate().take(n.div_ceil(STRIP)) {
             let mut sums = [0.0; STRIP];
             for (x, y) in x.chunks_exact(TQ).zip(y.chunks_exact(TQ)) {
                 let at = i * STRIP..(i + 1) * STRIP;

@@ -8,7 +8,8 @@
 //! What a query row computes depends on its own keys alone: keys come in tiles of [`TK`] counted
 //! from the sequence's first visible key, scores and weighted sums are fused chains in the order of
 //! columns and keys, and a masked key has weight 0. So rows keep their bits alone or in a batch,
-//! packed, padded or decoded from a cache.
+//! packed, padded or decoded from a cache, as long as all values are finite: 0 times a NaN or ∞ of
+//! a masked key is NaN where the key's tile is computed for its neighbours.
 
 mod backward;
 mod cached;

@@ -16,13 +16,12 @@ pub(super) struct Lanes<S> {
     pub(super) end: [u32; TQ],
 }
 
-/// Gives a value to the elements of a strip of lanes, rows of keys `TQ` apart, whose lane does not
-/// see the key. They are few: of a strip there are only the rows that some of its lanes sees.
+/// Sets the scores of a strip of lanes, rows of keys `TQ` apart, to −∞ where the lane does not see
+/// the key. They are few: of a strip there are only the rows that some of its lanes sees.
 pub(super) fn hide<S: Float>(
     first_key: u32,
     (start, end): (&[u32; TQ], &[u32; TQ]),
     lane: usize,
-    value: S,
     rows: &mut [S],
 ) {
     let last_key = first_key + (rows.len() / TQ) as u32;
@@ -35,7 +34,7 @@ pub(super) fn hide<S: Float>(
         let start = start[lane].clamp(first_key, last_key);
         let end = end[lane].clamp(start, last_key);
         for j in (first_key..start).chain(end..last_key) {
-            rows[(j - first_key) as usize * TQ + lane] = value;
+            rows[(j - first_key) as usize * TQ + lane] = S::NEG_INFINITY;
         }
     }
 }
@@ -52,7 +51,7 @@ simd! {
         let at = lane..lane + STRIP;
         let old: [S; STRIP] = lanes.max[at.clone()].try_into().expect("a strip");
         let mut max = old;
-        hide(first_key, (&lanes.start, &lanes.end), lane, S::NEG_INFINITY, rows);
+        hide(first_key, (&lanes.start, &lanes.end), lane, rows);
         for row in rows.chunks_exact_mut(TQ) {
             let row: &mut [S; STRIP] = (&mut row[at.clone()]).try_into().expect("a strip");
             // A NaN may get lost here; its weight stays NaN.

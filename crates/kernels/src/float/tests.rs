@@ -88,6 +88,7 @@ fn tails_of_the_normal_distribution_are_close() {
 fn a_block_has_the_bits_of_its_elements() {
     let x: [f32; 37] = std::array::from_fn(|i| i as f32 * 5.3 - 95.0);
     assert_eq!(Float::exp_block(x), x.map(Float::exp_normal));
+    assert_eq!(Float::exp2_block(x), x.map(Float::exp2_weight));
     let (a, density) = (x.map(f32::abs), x.map(|x| (-0.5 * x * x).exp_normal()));
     let tails = std::array::from_fn(|i| a[i].normal_tail(density[i]));
     assert_eq!(Float::normal_tail_block(a, density), tails);

@@ -12,7 +12,7 @@ pub(crate) struct Finish<S> {
     pub(crate) add: bool,
     /// Then add these, one per column, unless null.
     pub(crate) bias: *const S,
-    /// C is in the first-level cache: it need not be asked for.
+    /// C is in a near cache: it need not be asked for.
     pub(crate) near: bool,
 }
 

@@ -23,13 +23,12 @@ const APART_MIN: usize = 64 * 1024;
 /// The gradients of gain and bias, and whether they are wanted.
 pub(super) type Params<'a, 'p, S> = [(&'a Parts<'p, S>, bool); 2];
 
-/// What the derivative of a row needs to know of the whole row: the factors of n = x·rstd + shift
-/// and of dx = h·rstd + n·of_n + constant.
+/// What the derivative of a row needs to know of the whole row: n = (x − mean)·rstd, and the
+/// factors of dx = h·rstd + n·of_n + constant.
 #[derive(Clone, Copy)]
 pub(super) struct Row<S> {
+    mean: S,
     rstd: S,
-    /// −mean·rstd.
-    shift: S,
     /// −rstd·mean(h·n).
     of_n: S,
     /// −rstd·mean(h), and 0 without a mean.
@@ -39,10 +38,9 @@ pub(super) struct Row<S> {
 impl<S: Float> Row<S> {
     #[inline(always)]
     pub(super) fn new(saved: NormSaved<'_, S>, i: usize) -> Self {
-        let rstd = saved.rstd[i];
         Row {
-            rstd,
-            shift: saved.mean.map_or(S::ZERO, |mean| -mean[i] * rstd),
+            mean: saved.mean.map_or(S::ZERO, |mean| mean[i]),
+            rstd: saved.rstd[i],
             of_n: S::ZERO,
             constant: S::ZERO,
         }
@@ -66,7 +64,7 @@ impl<S: Float> Row<S> {
 
     #[inline(always)]
     fn normal(&self, x: S) -> S {
-        x.mul_add(self.rstd, self.shift)
+        (x - self.mean) * self.rstd
     }
 
     /// dx for h = dy·gain and the normal value n.

@@ -1,6 +1,7 @@
 //! Every kernel against its definition, on every path of this machine.
 
 mod attention;
+mod attention_cached;
 mod columns;
 mod common;
 mod gemm;

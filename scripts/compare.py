@@ -241,8 +241,9 @@ def kernels(args):
         part = value / floor if best is max else floor / value
         unit = "GFLOP/s" if best is max else "ns an element"
         name = f"{same[0]['kernel']}, {same[0]['shape']}"
-        rows.append([name, f"{number(value)} {unit}", number(floor), f"{100 * part:.0f} %"])
-    head = ["kernel", "best", "floor", "of the floor"]
+        cells = [f"{number(value)} {unit}", number(floor), f"{100 * part:.0f} %", same[0]["bound"]]
+        rows.append([name, *cells])
+    head = ["kernel", "best", "floor", "of the floor", "bound by"]
     command = f"python scripts/compare.py kernels --rounds {args.rounds}"
     table("kernels", command, head, rows)
 

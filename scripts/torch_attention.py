@@ -16,6 +16,12 @@ from torch.nn import functional
 BATCHES = [(4, 512), (1, 2048), (1, 8192)]
 HEAD_DIMS = [32, 64, 128]
 WIDTH = 128
+# Sequences, length, heads, key-value heads, width of a head, causal, name.
+OF_MODELS = [
+    (8, 256, 4, 4, 64, True, "gpt28m"),
+    (2, 1024, 8, 2, 64, True, "grouped"),
+    (8, 256, 20, 20, 16, False, "esm2_8m"),
+]
 CALLS_MIN = 2
 ROW_SECONDS = 0.3
 
@@ -31,21 +37,31 @@ def best_seconds(work, now):
     return best
 
 
-def measure(n_seqs, length, head_dim, causal, now, words):
+def shapes():
+    """Sequences, length, heads, key-value heads, width of a head, causal, name."""
+    for n_seqs, length in BATCHES:
+        for head_dim in HEAD_DIMS:
+            heads = WIDTH // head_dim
+            for causal, name in [(True, "causal"), (False, "full")]:
+                yield n_seqs, length, heads, heads, head_dim, causal, name
+    yield from OF_MODELS
+
+
+def measure(n_seqs, length, heads, kv_heads, head_dim, causal, kind, now, words):
     """Name and seconds of the forward pass, and of it with the derivative."""
-    shape = n_seqs, WIDTH // head_dim, length, head_dim
-    inputs = [torch.rand(shape).sub_(0.5).requires_grad_() for _ in range(3)]
-    gradient = torch.rand(shape).sub_(0.5)
+    of = {n: (n_seqs, n, length, head_dim) for n in [heads, kv_heads]}
+    inputs = [torch.rand(of[n]).sub_(0.5).requires_grad_() for n in [heads, kv_heads, kv_heads]]
+    gradient = torch.rand(of[heads]).sub_(0.5)
+    rules = {"is_causal": causal, "enable_gqa": heads != kv_heads}
 
     @torch.no_grad()
     def forward():
-        functional.scaled_dot_product_attention(*inputs, is_causal=causal)
+        functional.scaled_dot_product_attention(*inputs, **rules)
 
     def both():
-        output = functional.scaled_dot_product_attention(*inputs, is_causal=causal)
+        output = functional.scaled_dot_product_attention(*inputs, **rules)
         torch.autograd.grad(output, inputs, gradient)
 
-    kind = "causal" if causal else "full"
     for name, work in [("forward", forward), ("both", both)]:
         key = f"{n_seqs}x{length} d{head_dim} {kind} {name}"
         if all(word in key for word in words):
@@ -61,11 +77,9 @@ def main():
     now = time.process_time if args.threads == 1 else time.perf_counter
     print(f"{args.threads} threads, torch {torch.__version__}")
     print(f"{'attention [ms]':<36}{'torch':>9}")
-    for n_seqs, length in BATCHES:
-        for head_dim in HEAD_DIMS:
-            for causal in [True, False]:
-                for key, seconds in measure(n_seqs, length, head_dim, causal, now, args.words):
-                    print(f"{key:<36}{1e3 * seconds:>9.2f}", flush=True)
+    for shape in shapes():
+        for key, seconds in measure(*shape, now, args.words):
+            print(f"{key:<36}{1e3 * seconds:>9.2f}", flush=True)
 
 
 if __name__ == "__main__":

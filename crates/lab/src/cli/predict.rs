@@ -22,7 +22,9 @@ use crate::{subject, table};
     `grad.NAME` for each parameter by its name in the model's file.\n\
     A model of the class of a sequence takes `labels [B]`, or `[n]`, and gives `logits [B,C]`; of\n\
     numbers or several labels, `labels [B,C]` are floats. The loss is the one that `transformers`\n\
-    has for the same `problem_type`.\n\n\
+    has for the same `problem_type`.\n\
+    Without `position_ids` a row's first token with mask 1 has the first position, in ESM-1b too,\n\
+    whatever stands before it.\n\n\
     Other tasks read sequences from `--data` (FASTA, or any text that training reads):\n\
     `embed` writes `embeddings [n,D]`, `mutations` a table of how likely residues or the\n\
     `--mutations` are where the model cannot see them, `head` a table of what the model's head\n\

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tenon_base::Result;
 use tenon_engine::DType;
 use tenon_models::predict::{Facts, Options, predict_files};
+use tenon_models::spec::Objective;
 
 use super::subject::ModelArgs;
 use super::{Outcome, Output};
@@ -171,7 +172,11 @@ fn as_text(args: &PredictArgs, facts: &Facts) -> String {
     let (tokens, sequences) = (facts.tokens, facts.sequences);
     text += &format!("\n{tokens} tokens in {sequences} sequences");
     if let Some((mean, loss)) = facts.loss.and_then(|loss| Some((loss.mean()?, loss))) {
-        text += &format!(", loss {mean:.6} over {} tokens", loss.tokens);
+        let counted = match facts.objective {
+            Objective::Sequence { .. } => "sequences",
+            Objective::Causal | Objective::Masked | Objective::Token { .. } => "tokens",
+        };
+        text += &format!(", loss {mean:.6} over {} {counted}", loss.tokens);
     }
     text + &format!("; written to `{}`\n", args.out.display())
 }

@@ -213,7 +213,8 @@ fn every_module_is_whole() {
 fn each_esm_is_that_of_its_paper() {
     let named = |keys: &str| {
         let text = format!(
-            "{{\"model_type\": \"esm\", \"pad_token_id\": 1, \"mask_token_id\": 32{keys}{ENCODER_SIZES}}}"
+            "{{\"model_type\": \"esm\", \"pad_token_id\": 1, \"mask_token_id\": 32{keys}\
+             {ENCODER_SIZES}}}"
         );
         let spec = HubConfig::parse(&text, "test").unwrap().spec;
         let origins = origins(&spec);

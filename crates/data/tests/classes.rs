@@ -89,7 +89,8 @@ fn cells_of_several_columns_are_text() {
     for none in ["", "HHE", "[", "[null]", "[[1]]", "{}", "[1] 2"] {
         assert_eq!(list_items(none), None, "{none}");
     }
-    let items = list_items_or_none(r#"["k", null, "", -100, -100.0, "-100", 0, true]"#).unwrap();
+    let list = r#"["k", null, "", -100, -100.0, "-100", 0, true]"#;
+    let items = list_items_or_none(list, |_| false).unwrap();
     let items: Vec<Option<&str>> = items.iter().map(Option::as_deref).collect();
     let there = [Some("-100"), Some("0"), Some("true")];
     assert_eq!(
@@ -97,8 +98,10 @@ fn cells_of_several_columns_are_text() {
         [&[Some("k"), None, None, None, None], &there[..]].concat()
     );
     for none in ["", "null", "[[]]", "[{}]", "[null"] {
-        assert_eq!(list_items_or_none(none), None, "{none}");
+        assert_eq!(list_items_or_none(none, |_| false), None, "{none}");
     }
+    let named = list_items_or_none("[-100, null, 0]", |name| name == "-100").unwrap();
+    assert_eq!(named, [Some("-100".to_owned()), None, Some("0".to_owned())]);
     let (_folder, rows) = read(&[("c.jsonl", "{\"text\": \"x\", \"a\": null}\n")]);
     let error = cells(&rows, &["a"]).unwrap_err();
     assert!(error.message().contains("holds null"), "{error}");

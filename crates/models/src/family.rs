@@ -121,6 +121,14 @@ impl Spec {
         }
     }
 
+    /// The family's name, and its variant's where there are several, for reading.
+    pub fn full_name(&self) -> String {
+        match self.variant() {
+            Some(variant) => format!("{} {variant}", self.family()),
+            None => self.family().to_owned(),
+        }
+    }
+
     /// Which of the family's published variants it is, to stand behind its name; `None` where there
     /// is one.
     pub fn variant(&self) -> Option<&'static str> {

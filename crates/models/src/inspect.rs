@@ -34,6 +34,8 @@ pub struct Facts {
     pub family: &'static str,
     /// Which of its variants, where there are several.
     pub variant: Option<&'static str>,
+    /// Both, for reading.
+    pub full_name: String,
     /// Elements of all parameters, tied ones once.
     pub n_params: usize,
     /// Parameters by what they are for, in the order of the graph.
@@ -156,6 +158,7 @@ impl Facts {
         Facts {
             family: spec.family(),
             variant: spec.variant(),
+            full_name: spec.full_name(),
             n_params: training.n_params(),
             groups: groups(&training),
             layers: layers(&training),

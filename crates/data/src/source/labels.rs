@@ -50,14 +50,19 @@ pub fn list_items(cell: &str) -> Option<Vec<String>> {
     items.into_iter().map(text_of).collect()
 }
 
-/// As [`list_items`], where items may be missing: `null`, an empty text, and the number -100, which
-/// other tools write for "not counted".
-pub fn list_items_or_none(cell: &str) -> Option<Vec<Option<String>>> {
+/// As [`list_items`], where items may be missing: `null`, an empty text, and unless `is_name` says
+/// that `-100` names something, the number -100, which other tools write for "not counted".
+pub fn list_items_or_none(
+    cell: &str,
+    is_name: impl Fn(&str) -> bool,
+) -> Option<Vec<Option<String>>> {
     let items: Vec<Value> = serde_json::from_str(cell.trim_start()).ok()?;
+    let is_counted = is_name(&NOT_COUNTED.to_string());
+    let is_none = |number: f64| number == f64::from(NOT_COUNTED) && !is_counted;
     let item = |item: Value| match &item {
         Value::Null => Some(None),
         Value::String(text) if text.is_empty() => Some(None),
-        Value::Number(number) if number.as_f64() == Some(f64::from(NOT_COUNTED)) => Some(None),
+        Value::Number(number) if number.as_f64().is_some_and(is_none) => Some(None),
         _ => text_of(item).map(Some),
     };
     items.into_iter().map(item).collect()

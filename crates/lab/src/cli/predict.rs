@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tenon_base::Result;
 use tenon_engine::DType;
 use tenon_models::predict::{Facts, Options, predict_files};
+use tenon_models::spec::Objective;
 
 use super::subject::ModelArgs;
 use super::{Outcome, Output};
@@ -22,7 +23,9 @@ use crate::{subject, table};
     `grad.NAME` for each parameter by its name in the model's file.\n\
     A model of the class of a sequence takes `labels [B]`, or `[n]`, and gives `logits [B,C]`; of\n\
     numbers or several labels, `labels [B,C]` are floats. The loss is the one that `transformers`\n\
-    has for the same `problem_type`.\n\n\
+    has for the same `problem_type`.\n\
+    Without `position_ids` a row's first token with mask 1 has the first position, in ESM-1b too,\n\
+    whatever stands before it.\n\n\
     Other tasks read sequences from `--data` (FASTA, or any text that training reads):\n\
     `embed` writes `embeddings [n,D]`, `mutations` a table of how likely residues or the\n\
     `--mutations` are where the model cannot see them, `head` a table of what the model's head\n\
@@ -169,7 +172,11 @@ fn as_text(args: &PredictArgs, facts: &Facts) -> String {
     let (tokens, sequences) = (facts.tokens, facts.sequences);
     text += &format!("\n{tokens} tokens in {sequences} sequences");
     if let Some((mean, loss)) = facts.loss.and_then(|loss| Some((loss.mean()?, loss))) {
-        text += &format!(", loss {mean:.6} over {} tokens", loss.tokens);
+        let counted = match facts.objective {
+            Objective::Sequence { .. } => "sequences",
+            Objective::Causal | Objective::Masked | Objective::Token { .. } => "tokens",
+        };
+        text += &format!(", loss {mean:.6} over {} {counted}", loss.tokens);
     }
     text + &format!("; written to `{}`\n", args.out.display())
 }

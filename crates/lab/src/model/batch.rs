@@ -2,6 +2,7 @@
 
 use tenon_base::{Error, Result};
 use tenon_data::batch::{NOT_COUNTED, check_ids};
+use tenon_models::predict::Bounds;
 use tenon_models::spec::{Objective, Spec};
 
 /// Sequences end to end.
@@ -53,6 +54,11 @@ impl Batch {
             return Err(Error::data(message));
         }
         check_ids(row, spec.vocab_size())?;
+        let bounds = Bounds::of(spec);
+        if let Some(column) = row.iter().position(|&id| bounds.is_padding(id.into())) {
+            let error = Error::data(format!("the token at {column} is padding"));
+            return Err(error.hint("leave it out: rows may have different lengths"));
+        }
         match labels {
             None => self.targets.extend(row.iter().map(|_| NOT_COUNTED)),
             Some(labels) => {

@@ -200,13 +200,7 @@ fn model_lines(prepared: &Prepared, fit: &Fit) -> Vec<(String, String)> {
     let sizes = parameters.iter().map(|p| p.shape.iter().product::<usize>());
     let n: usize = sizes.sum();
     vec![
-        (
-            "family".to_owned(),
-            match spec.variant() {
-                Some(variant) => format!("{} {variant}", spec.family()),
-                None => spec.family().to_owned(),
-            },
-        ),
+        ("family".to_owned(), spec.full_name()),
         ("parameters".to_owned(), units::count(n as u64)),
         ("vocabulary".to_owned(), spec.vocab_size().to_string()),
         (

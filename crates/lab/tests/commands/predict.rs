@@ -105,4 +105,17 @@ fn labels_that_are_floats_have_a_loss() {
     let inputs = shown(&heads.join("bert_numbers/inputs.safetensors"));
     let line = ["predict", &model, "--inputs", &inputs, "--out", &out];
     fails(&line, 3, "give integers");
+    // What a loss is over is what the head tells.
+    for (name, counted) in [
+        ("bert_numbers", " over 4 sequences"),
+        ("bert_token", " tokens;"),
+    ] {
+        let model = shown(&heads.join(name).join("model"));
+        let inputs = shown(&heads.join(name).join("inputs.safetensors"));
+        let table = stdout(&["predict", &model, "--inputs", &inputs, "--out", &out]);
+        assert!(
+            table.contains(", loss ") && table.contains(counted),
+            "{table}"
+        );
+    }
 }

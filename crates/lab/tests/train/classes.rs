@@ -158,4 +158,16 @@ fn what_cannot_be_told_is_refused() {
     refused(3, "training.max_steps=1", "nothing to tell");
     place.write("data.csv", "text,label\nAW,one\nAP,\nAG,two\nAK,two\n");
     refused(3, "training.max_steps=1", "data.csv:3");
+    // Labels of tokens are no class of a text, those with gaps neither.
+    for list in ["[H, E]", "[H, null]", "[-100, 1]"] {
+        let list = list.replace('H', "\"H\"").replace('E', "\"E\"");
+        let row = format!("{{\"text\": \"AW\", \"label\": {list}}}\n");
+        place.write("data.jsonl", row.repeat(8));
+        place.write("classes.yaml", config(&model, "data.jsonl"));
+        refused(
+            3,
+            "training.max_steps=1",
+            "holds a list where a text has one class",
+        );
+    }
 }

@@ -46,7 +46,10 @@ fn learned_positions_are_trained_saved_and_read() {
     let text = place.succeed(&["inspect", "runs/learned"]);
     assert!(text.starts_with("esm2 with learned positions, "), "{text}");
 
-    let loss = |run: &str| json(&place.succeed(&["eval", run, "--json"]))["loss"].clone();
+    let loss = |run: &str| {
+        let facts = json(&place.succeed(&["eval", run, "--json"]));
+        facts["loss"].as_f64().unwrap()
+    };
     let on = "model: {from: runs/learned}\n";
     let rest = &CONFIG[CONFIG.find("data:").unwrap()..];
     let rest = rest
@@ -58,4 +61,36 @@ fn learned_positions_are_trained_saved_and_read() {
     let (code, said) = place.fail(&["convert", "runs/learned", "fused", "--to", "fused"]);
     let message = "`esm2` with learned positions has no layout of fused layers";
     assert!(code == 3 && said.contains(message), "{code}: {said}");
+
+    // Padding is no token of a row.
+    let mut model = tenon::Model::load(&place.path("runs/learned")).unwrap();
+    model.forward(&[vec![0, 5, 6, 2], vec![0, 2]]).unwrap();
+    let error = model
+        .forward(&[vec![0, 2], vec![0, 5, 1, 6, 2]])
+        .unwrap_err();
+    assert_eq!(error.message(), "the token at 2 is padding");
+}
+
+/// Learned positions begin behind the id of padding, so there must be one.
+#[test]
+fn a_tokenizer_without_padding_is_refused() {
+    let place = Place::new();
+    place.write(
+        "proteins.fasta",
+        ">a\nMKTAY\n>b\nAKQR\n>c\nMKAY\n>d\nTTQR\n",
+    );
+    let words = ["<cls>", "<eos>", "<unk>", "<mask>"].into_iter();
+    let residues = "MKTAYIQR".chars().map(String::from);
+    let words: Vec<String> = words.map(str::to_owned).chain(residues).collect();
+    place.write("words/vocab.txt", words.join("\n"));
+    place.write(
+        "bare.yaml",
+        CONFIG.replace("tokenizer: esm", "tokenizer: words"),
+    );
+    let (code, said) = place.fail(&["train", "bare.yaml"]);
+    let message = "the tokenizer has no padding token";
+    assert!(code == 2 && said.contains(message), "{code}: {said}");
+    assert!(said.contains("data.tokenizer"), "{said}");
+    let rotary = "model.position_embedding_type=rotary";
+    place.succeed(&["train", "bare.yaml", "--set", rotary]);
 }

@@ -131,6 +131,66 @@ fn a_dash_may_be_a_class() {
     assert!(facts["of_each"][0]["support"].as_u64().unwrap() > 0);
 }
 
+/// The same table with labels in lists.
+fn lists(table: &str, label: impl Fn(char) -> Value) -> String {
+    let record = |row: &str| {
+        let (text, labels) = row.split_once(',').unwrap();
+        let labels: Vec<Value> = labels.chars().map(&label).collect();
+        serde_json::json!({"text": text, "label": labels}).to_string() + "\n"
+    };
+    table.lines().skip(1).map(record).collect()
+}
+
+/// Lists of labels mean what the same texts mean: one run, one loss.
+#[test]
+fn gaps_in_lists_are_those_of_texts() {
+    let place = Place::new();
+    let loss = |name: &str, data: &str, text: String, labels: &str| {
+        place.write(data, text);
+        place.write("lists.yaml", config(labels, data, 2));
+        let found = said(&place, &["train", "lists.yaml", "--name", name]);
+        let facts = json(&place.succeed(&["eval", &format!("runs/{name}"), "--json"]));
+        let n_classes = facts["of_each"].as_array().unwrap().len();
+        (facts["loss"].as_f64().unwrap(), n_classes, found)
+    };
+    let named = ", labels: [E, H]";
+    let (expected, n, _) = loss("text", "text.csv", table(24, '?'), "");
+    assert_eq!(n, 2);
+    let text = |c: char| Value::from(c.to_string());
+    let none = |c: char| if c == '-' { Value::Null } else { text(c) };
+    let number = |c: char| if c == '-' { Value::from(-100) } else { text(c) };
+    let dash = table(24, '-');
+    for (name, list, labels) in [
+        ("asked", lists(&table(24, '?'), text), ""),
+        ("named", lists(&dash, text), named),
+        ("absent", lists(&dash, none), ""),
+        ("number", lists(&dash, number), ""),
+    ] {
+        let (loss, n, _) = loss(name, "lists.jsonl", list, labels);
+        assert_eq!((loss, n), (expected, 2), "{name}");
+    }
+    // A class where nobody names the classes, and the advice that is given helps.
+    let (_, n, found) = loss("dash", "lists.jsonl", lists(&dash, text), "");
+    assert!(
+        n == 3 && found.contains("`-` is a class of its own"),
+        "{found}"
+    );
+    // A class that is named -100 is one.
+    let numbered = lists(&dash, number);
+    let (_, n, _) = loss(
+        "hundred",
+        "lists.jsonl",
+        numbered,
+        ", labels: ['-100', E, H]",
+    );
+    assert_eq!(n, 3);
+    let facts = json(&place.succeed(&["eval", "runs/hundred", "--json"]));
+    assert!(
+        facts["of_each"][0]["support"].as_u64().unwrap() > 0,
+        "{facts}"
+    );
+}
+
 #[test]
 fn rows_without_any_label_are_counted_or_refused() {
     let place = Place::new();

@@ -180,7 +180,9 @@ impl HubConfig {
             }
             _ => return Err(unknown_family(family)),
         };
-        let extra = fields.finish(&[TOLERATED, FUSED, tolerated])?;
+        let name = family.as_ref().and_then(Value::as_str).unwrap_or_default();
+        let own = encoder::tolerated(plain_name(name));
+        let extra = fields.finish(&[TOLERATED, FUSED, tolerated, own])?;
         spec.validate()?;
         Ok(HubConfig {
             spec,

@@ -11,8 +11,7 @@ use super::fields::Fields;
 use crate::spec::{Activation, Encoder, EncoderSpec, Head, Spec};
 
 /// Dropout rates act only in training, `classifier_dropout` only on another head, the initial
-/// ranges only on fresh weights, `rope_theta` only on rotary positions; the others have no effect
-/// in the references.
+/// ranges only on fresh weights; the others have no effect in the references.
 pub(super) const TOLERATED: &[&str] = &[
     "attention_probs_dropout_prob",
     "classifier_dropout",
@@ -26,12 +25,14 @@ pub(super) const TOLERATED: &[&str] = &[
     "pooler_num_fc_layers",
     "pooler_size_per_head",
     "pooler_type",
-    "rope_theta",
     "unk_token_id",
     "use_return_dict",
     "vocab_list",
     "vocab_path",
 ];
+
+/// What ESM tolerates beside: the angles of positions that are learned.
+const ESM_TOLERATED: &[&str] = &["rope_theta"];
 
 /// What reads the keys of a family.
 type Read = fn(&mut Fields) -> Spec;
@@ -59,6 +60,14 @@ pub(super) const PLAIN_ENCODON: &str = "codonfm";
 pub(super) fn reader(model_type: &str) -> Option<Read> {
     let found = READERS.iter().find(|(name, _)| *name == model_type);
     found.map(|&(_, read)| read)
+}
+
+/// Keys that change nothing in models of one `model_type`.
+pub(super) fn tolerated(model_type: &str) -> &'static [&'static str] {
+    match model_type {
+        "esm" => ESM_TOLERATED,
+        _ => &[],
+    }
 }
 
 pub(super) fn model_types() -> impl Iterator<Item = &'static str> {

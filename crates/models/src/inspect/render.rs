@@ -24,10 +24,8 @@ const BLOCK_ROWS_MAX: usize = 8;
 impl Facts {
     /// Tables for reading, at most 120 columns wide for usual names.
     pub fn to_text(&self) -> String {
-        let variant = self.variant.map(|variant| format!(" {variant}"));
-        let (family, variant) = (self.family, variant.unwrap_or_default());
-        let n_params = exact(self.n_params);
-        let mut text = format!("{family}{variant}, {n_params} parameters\n\n");
+        let (name, n_params) = (&self.full_name, exact(self.n_params));
+        let mut text = format!("{name}, {n_params} parameters\n\n");
         text.push_str(&table(&self.group_rows(), 1));
         text.push('\n');
         text.push_str(&table(&self.layer_rows(), 3));

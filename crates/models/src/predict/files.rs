@@ -13,7 +13,7 @@ use super::pack::{Bounds, IntTensor, LABELS, Packed, pack};
 use super::run::{Model, Options, Prediction, predict_packed};
 use crate::checkpoint::{self, Checkpoint, Dtype, Order, Slot, TensorView};
 use crate::folder;
-use crate::spec::Spec;
+use crate::spec::{Objective, Spec};
 
 /// What a prediction did, for a report.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +22,8 @@ pub struct Facts {
     pub outputs: Vec<(String, Vec<usize>)>,
     /// The loss as a sum, when labels were given.
     pub loss: Option<LossSum>,
+    /// What the loss counts: tokens, or sequences.
+    pub objective: Objective,
     /// Tokens that ran.
     pub tokens: usize,
     /// Sequences that ran.
@@ -74,6 +76,7 @@ pub fn predict_files(
     Ok(Facts {
         outputs: outputs.map(|output| (output.name, output.shape)).collect(),
         loss: prediction.loss,
+        objective: folder.config.spec.objective(),
         tokens: prediction.tokens,
         sequences: prediction.sequences,
         dropped,

@@ -73,11 +73,12 @@ const BOUNDS: &str = "cu_seqlens";
 ///
 /// A token with mask 0 is left out: since queries see tokens of their own row alone, that is what a
 /// mask means. A window counts such tokens, though: one between real ones is an error there.
-/// `token_type_ids [B, T]` are taken where the model has types. Positions count columns from a
-/// row's first token with mask 1, or are those given. The target of a token is the label of the
-/// next column, and the first token of a sequence nobody's target; of a model that tells tokens or
-/// their classes from both sides it is the token's own label. What padding cannot mean (a label on
-/// it, a label that only a masked token could predict) is an error that names row and column.
+/// `token_type_ids [B, T]` are taken where the model has types. Positions are those given, or count
+/// columns from a row's first token with mask 1; in ESM-1b too, whose reference would also count
+/// masked tokens before it that are not padding. The target of a token is the label of the next
+/// column, and the first token of a sequence nobody's target; of a model that tells tokens or their
+/// classes from both sides it is the token's own label. What padding cannot mean (a label on it, a
+/// label that only a masked token could predict) is an error that names row and column.
 ///
 /// A model that tells the class of a sequence takes `labels` of one value a row, `[B]`, or a
 /// sequence, `[n]`, from its first token with mask 1. Floats come later, by [`Packed::give`].
@@ -171,7 +172,7 @@ impl Grid<'_> {
                 gap |= first.is_some() && self.bounds.is_padding(self.ids[place]);
                 continue;
             }
-            self.check_gap(place, gap)?;
+            self.check_padding(place, gap)?;
             let first = *first.get_or_insert(place);
             holes |= place > first && !self.is_real(place - 1)?;
             self.check_window(place, first, holes)?;
@@ -275,8 +276,16 @@ impl Grid<'_> {
         }
     }
 
-    /// Padding between tokens counts as no position in the reference of ESM-1b, here it would.
-    fn check_gap(&self, place: usize, gap: bool) -> Result<()> {
+    /// The reference of ESM-1b tells padding by its id and counts no position for it, whatever the
+    /// mask says; here it would count, so positions that are not given need it at the ends.
+    fn check_padding(&self, place: usize, gap: bool) -> Result<()> {
+        if self.positions.is_some() {
+            return Ok(());
+        }
+        if self.bounds.is_padding(self.ids[place]) {
+            let error = self.error(IDS, place, "is padding, but not masked");
+            return Err(error.hint(format!("leave it out, or give `{MASK}`, which is 0 there")));
+        }
         if !gap {
             return Ok(());
         }

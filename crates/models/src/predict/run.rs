@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tenon_base::{Error, Result};
 use tenon_engine::{DType, Dim, Executor, Graph, Kernels, LossSum, PlanOptions};
 
-use super::pack::{Bounds, IntTensor, Packed, pack};
+use super::pack::{Bounds, IntTensor, LABELS, Packed, pack};
 use crate::checkpoint::mapping::Mapping;
 use crate::folder::Folder;
 use crate::net::Outputs;
@@ -84,7 +84,8 @@ pub struct Prediction {
     /// `logits [B, T, V]` (`[B, C]` of a model that tells the class of a sequence, 0 for an empty
     /// one), `hidden_states.N [B, T, D]` (0 at padding), `loss [1]`, gradients.
     pub outputs: Vec<Output>,
-    /// The loss as a sum, when labels were given.
+    /// The loss as a sum over tokens, or over sequences of a model that tells something of them;
+    /// when labels were given.
     pub loss: Option<LossSum>,
     /// Tokens that ran.
     pub tokens: usize,
@@ -148,6 +149,11 @@ pub fn predict_packed(
             ));
         }
         _ => {}
+    }
+    let is_lost = |&x: &f64| options.dtype == DType::F32 && !(x as f32).is_finite();
+    if let Some(x) = packed.given.iter().copied().find(is_lost) {
+        let message = format!("`{LABELS}` hold {x}, which is no finite number in f32");
+        return Err(Error::data(message).hint("compute in f64"));
     }
     // Only as many rotary angles as the batch needs.
     let last = packed.positions.iter().max().map_or(0, |&p| p as usize);

@@ -208,3 +208,22 @@ fn every_module_is_whole() {
         }
     }
 }
+
+#[test]
+fn each_esm_is_that_of_its_paper() {
+    let named = |keys: &str| {
+        let text = format!(
+            "{{\"model_type\": \"esm\", \"pad_token_id\": 1, \"mask_token_id\": 32{keys}\
+             {ENCODER_SIZES}}}"
+        );
+        let spec = HubConfig::parse(&text, "test").unwrap().spec;
+        let origins = origins(&spec);
+        assert_eq!(origins.len(), 1);
+        (origins[0].name, origins[0].authors)
+    };
+    let norm = ", \"emb_layer_norm_before\": true";
+    let rotary = ", \"position_embedding_type\": \"rotary\"";
+    assert_eq!(named(norm), ("ESM-1b", "Rives et al. (2021)"));
+    assert_eq!(named(""), ("ESM-1v", "Meier et al. (2021)"));
+    assert_eq!(named(rotary), ("ESM-2", "Lin et al. (2023)"));
+}

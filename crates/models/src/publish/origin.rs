@@ -68,6 +68,12 @@ const ESM1B: Origin = origin(
      protein sequences",
     "https://doi.org/10.1073/pnas.2016239118",
 );
+const ESM1V: Origin = origin(
+    "ESM-1v",
+    "Meier et al. (2021)",
+    "Language models enable zero-shot prediction of the effects of mutations on protein function",
+    "https://doi.org/10.1101/2021.07.09.450648",
+);
 const AMPLIFY: Origin = origin(
     "AMPLIFY",
     "Fournier et al. (2024)",
@@ -126,9 +132,12 @@ pub(super) fn origins(spec: &Spec) -> Vec<&'static Origin> {
             // BERT with ReLU is what Geneformer is.
             Encoder::Bert { .. } if spec.activation == Activation::Relu => vec![&BERT, &GENEFORMER],
             Encoder::Bert { .. } => vec![&BERT],
+            // ESM-1v has no norm behind the embedding.
             Encoder::Esm {
-                rope_theta: None, ..
-            } => vec![&ESM1B],
+                rope_theta: None,
+                embed_norm,
+                ..
+            } => vec![if embed_norm { &ESM1B } else { &ESM1V }],
             Encoder::Esm { .. } => vec![&ESM2],
             Encoder::Amplify { .. } => vec![&AMPLIFY],
             Encoder::Encodon { .. } | Encoder::PlainEncodon => vec![&ENCODON],

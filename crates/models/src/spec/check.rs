@@ -86,21 +86,22 @@ impl Check {
         }
         match spec.family {
             Encoder::Bert { token_types } => self.size("token_types", token_types, VOCAB_MAX),
-            Encoder::Esm { token_dropout, .. } if token_dropout && spec.mask_id.is_none() => {
-                self.add("`token_dropout` needs `mask_id`".to_owned());
-            }
             Encoder::Esm {
-                rope_theta: None, ..
-            } if spec.pad_id.is_none() => {
-                self.add("learned positions need `pad_id`, behind which they begin".to_owned());
+                token_dropout,
+                rope_theta,
+                ..
+            } => {
+                if token_dropout && spec.mask_id.is_none() {
+                    self.add("`token_dropout` needs `mask_id`".to_owned());
+                }
+                if rope_theta.is_none() && spec.pad_id.is_none() {
+                    self.add("learned positions need `pad_id`, behind which they begin".to_owned());
+                }
             }
             Encoder::PlainEncodon if spec.activation == Activation::Gelu => {
                 self.add("`activation` is the exact GELU, which its fused layers lack".to_owned());
             }
-            Encoder::Esm { .. }
-            | Encoder::Amplify { .. }
-            | Encoder::Encodon { .. }
-            | Encoder::PlainEncodon => {}
+            Encoder::Amplify { .. } | Encoder::Encodon { .. } | Encoder::PlainEncodon => {}
         }
     }
 

@@ -7,7 +7,7 @@ use tenon_models::folder::Folder;
 use tenon_models::gradcheck::{self, gradcheck};
 use tenon_models::net::Outputs;
 use tenon_models::predict::{
-    Bounds, FloatTensor, Model, Options, Prediction, Sequences, pack, run,
+    Bounds, FloatTensor, Model, Options, Prediction, Sequences, pack, predict_packed, run,
 };
 use tenon_models::spec::{Head, Problem, Spec};
 
@@ -123,6 +123,8 @@ fn floats_that_are_no_answers_are_refused() {
     let shape = "has shape [3, 4] instead of [4, 3]";
     refused("bert_numbers", &[3, 4], &values, shape);
     refused("bert_numbers", &[12], &values, "has shape [12]");
+    refused("bert_numbers", &[4, 3], &values[..11], "has 11 values");
+    refused("bert_numbers", &[4, 3], &[0.5; 13], "has 13 values");
     values[7] = f64::NAN;
     let place = "of sequence 2, output 1 is NaN, no finite number";
     refused("bert_numbers", &[4, 3], &values, place);
@@ -143,6 +145,27 @@ fn floats_that_are_no_answers_are_refused() {
     let error = hidden.pack(&model("esm2_number").config.spec).unwrap_err();
     let message = "of sequence 1 counts, but it has no token";
     assert!(error.message().contains(message), "{error}");
+}
+
+/// Finite in 64 bits, it would be an infinite loss in 32.
+#[test]
+fn a_number_beyond_f32_is_refused_there_alone() {
+    let folder = model("bert_numbers");
+    let mut inputs = all_inputs("bert_numbers");
+    inputs.numbers.as_mut().unwrap().values[5] = -1e39;
+    let packed = inputs.pack(&folder.config.spec).unwrap();
+    let loss = |dtype| {
+        let (model, grads) = (Model::of(&folder), false);
+        predict_packed(model, &packed, Options { dtype, grads }, cpu())
+    };
+    let error = loss(DType::F32).unwrap_err();
+    assert_eq!(error.kind(), Kind::Data);
+    assert!(
+        error.message().contains("no finite number in f32"),
+        "{error}"
+    );
+    let loss = loss(DType::F64).unwrap().loss.unwrap();
+    assert!(loss.mean().unwrap().is_finite());
 }
 
 /// A row a sequence, or a row a token, whatever stands beside it in a batch.

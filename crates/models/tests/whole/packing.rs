@@ -35,6 +35,12 @@ pub(crate) fn sequences(folder: &Folder) -> Vec<Vec<i64>> {
         Some(id) if i > 0 && (i * i + s) % 4 == 1 => i64::from(id),
         _ => (s * 31 + i * i * 7 + i * 3 + 5) % (vocab - 1),
     };
+    // Positions of ESM-1b leave padding out.
+    let is_padding = |id| Bounds::of(spec).is_padding(id);
+    let token = |s, i| match token(s, i) {
+        id if is_padding(id) => 0,
+        id => id,
+    };
     let lengths = [9, 14, 1, 5, 2].map(|n| context.min(n));
     let sequence = |(s, &n): (usize, &i64)| (0..n).map(|i| token(s as i64, i)).collect();
     lengths.iter().enumerate().map(sequence).collect()

@@ -10,7 +10,7 @@ const LINES_MAX: &[(&str, usize)] = &[
     ("base", 7_000),
     ("kernels", 9_000),
     ("engine", 10_000),
-    ("models", 18_600),
+    ("models", 18_700),
     ("data", 9_950),
     ("train", 6_000),
     ("eval", 8_000),
@@ -18,7 +18,7 @@ const LINES_MAX: &[(&str, usize)] = &[
     ("tuners", 8_000),
     ("records", 6_000),
     ("dashboard", 6_000),
-    ("lab", 16_600),
+    ("lab", 16_700),
     ("testkit", 3_000),
     ("xtask", 4_000),
 ];

@@ -41,8 +41,8 @@ pub(in crate::config) const KEYS: &[Key] = &[
         "Column of records that holds what `model.head` tells: a class; labels as a list of JSON, \
          or with `;` between them; of tokens a character each, or a list; a number, a list of \
          them, or a list of columns. A token without a label, which is neither learned nor \
-         judged, has `null`, an empty text or -100 in a list, and `?` in a text, or `-` or `.` \
-         where `model.labels` names the classes without it.",
+         judged, has `?`, or `-` or `.` where `model.labels` names the classes without it; in a \
+         list also `null`, an empty text, or the number -100 unless a class is named so.",
     ),
     Key::new(
         "data.tokenizer",

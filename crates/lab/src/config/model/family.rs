@@ -109,7 +109,7 @@ pub(super) fn resolve(judge: &mut Judge) -> Architecture {
     };
     let architecture = Architecture {
         vocab_size: judge.values.size("model.vocab_size"),
-        max_seq_len: size("model.max_seq_len", info.max_seq_len),
+        max_seq_len: size("model.max_seq_len", info.context(judge)),
         n_blocks: size("model.n_blocks", info.n_blocks),
         n_heads,
         d_model,

@@ -211,19 +211,32 @@ impl FamilyInfo {
         },
     ];
 
+    /// The longest sequence where a configuration says nothing of it. Of ESM-1b's 1026 rows of
+    /// positions the first two are no token's.
+    pub(super) fn context(&self, judge: &Judge) -> usize {
+        match self.name {
+            "esm2" if is_absolute(judge) => 1024,
+            _ => self.max_seq_len,
+        }
+    }
+
     pub(super) fn of(name: &str) -> &'static FamilyInfo {
         let found = FamilyInfo::ALL.iter().find(|info| info.name == name);
         found.unwrap_or(&FamilyInfo::ALL[0])
     }
 }
 
+/// Whether a configuration asks for learned positions.
+fn is_absolute(judge: &Judge) -> bool {
+    judge.values.str("model.position_embedding_type") == Some("absolute")
+}
+
 /// A key that the family decides itself may only repeat what the family says.
 pub(super) fn fixed_keys(judge: &mut Judge, info: &FamilyInfo) {
     let has_inner_norms = judge.values.bool("model.inner_norms") != Some(false);
-    let is_absolute = judge.values.str("model.position_embedding_type") == Some("absolute");
     let (decided, which) = match info.name {
         "codonfm" if !has_inner_norms => (PLAIN_CODONFM, " without inner norms"),
-        "esm2" if is_absolute => (ESM1B, " with learned positions"),
+        "esm2" if is_absolute(judge) => (ESM1B, " with learned positions"),
         _ => (info.fixed, ""),
     };
     for &(key, fixed) in decided.iter().copied().flatten() {

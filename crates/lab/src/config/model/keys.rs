@@ -135,7 +135,8 @@ pub(in crate::config) const KEYS: &[Key] = &[
         Type::Enum(&["rotary", "absolute"]),
         DefaultValue::Derived("the family's; `rotary` for esm2"),
         "How a token knows its position: by rotary angles, or by a learned table. A choice for \
-         esm2 only, where `absolute` makes it ESM-1b, with a norm behind the embedding.",
+         esm2 only, where `absolute` makes it ESM-1b: a norm behind the embedding, and a \
+         `model.max_seq_len` of 1024 unless it is given.",
     ),
     Key::new(
         "model.inner_norms",

@@ -276,6 +276,15 @@ fn learned_positions_make_esm2_an_esm1b() {
         rope_theta,
     };
     let key = "model.position_embedding_type";
+    let length = |pairs: &[(&str, &str)]| {
+        let pairs = [&[("model.family", "esm2")], pairs].concat();
+        let config = set(&pairs).unwrap().config;
+        config.model.architecture().unwrap().max_seq_len
+    };
+    assert_eq!(length(&[]), 1026);
+    assert_eq!(length(&[(key, "absolute")]), 1024);
+    let given = [(key, "absolute"), ("model.max_seq_len", "1026")];
+    assert_eq!(length(&given), 1026);
     assert_eq!(of(&[]).unwrap(), esm(Some(1e4)));
     let rotary = [(key, "rotary"), ("model.rope_theta", "500")];
     assert_eq!(of(&rotary).unwrap(), esm(Some(500.0)));

@@ -28,10 +28,11 @@ pub(crate) enum Answers {
 /// Between the labels of a row, where they are no list of JSON.
 pub(crate) const SEPARATOR: &str = ";";
 
-/// Characters of a token without a label, unless a class has this name: the first always, the
-/// others where the classes are known, since tables of secondary structure also call the coil so.
-const UNKNOWN: char = '?';
-const GAPS: [char; 2] = ['-', '.'];
+/// What a token without a label has, in a text or a list, unless a class has this name: the first
+/// always, the others where the classes are known, since tables of secondary structure also call
+/// the coil so.
+const UNKNOWN: &str = "?";
+const GAPS: [&str; 2] = ["-", "."];
 
 impl Answers {
     /// Reads the columns. `known` are the names of the classes, where they are known.
@@ -125,10 +126,8 @@ fn each_row<T>(
 /// One label a row. A list is a sign that another head was meant.
 fn one_each(rows: &Rows, column: &str) -> Result<Answers> {
     let labels = source::labels(rows, column)?;
-    match labels
-        .iter()
-        .position(|label| source::list_items(label).is_some())
-    {
+    let is_list = |label: &String| source::list_items_or_none(label, |_| false).is_some();
+    match labels.iter().position(is_list) {
         None => Ok(Answers::One(labels)),
         Some(i) => {
             let message = format!("column `{column}` holds a list where a text has one class");
@@ -160,24 +159,27 @@ pub(super) fn names(answers: [&Answers; 2]) -> Result<Vec<String>> {
 
 /// A list of JSON, or one label a character; tokens may have none.
 fn token_labels(cell: &str, known: Option<&[String]>) -> Option<Vec<Option<String>>> {
-    if cell.trim_start().starts_with('[') {
-        return source::list_items_or_none(cell);
-    }
-    let label = |c: char| {
-        let (name, may_be_none) = (c.to_string(), c == UNKNOWN || GAPS.contains(&c));
-        let is_none = match known {
-            Some(known) => may_be_none && !known.contains(&name),
-            None => c == UNKNOWN,
-        };
-        (!is_none).then_some(name)
+    let is_known = |name: &str| known.is_some_and(|known| known.iter().any(|one| one == name));
+    let is_label = |name: &String| match name.as_str() {
+        UNKNOWN => is_known(name),
+        name if GAPS.contains(&name) => known.is_none() || is_known(name),
+        _ => true,
     };
-    Some(cell.trim().chars().map(label).collect())
+    let items = match cell.trim_start().starts_with('[') {
+        true => source::list_items_or_none(cell, is_known)?,
+        false => cell.trim().chars().map(|c| Some(c.to_string())).collect(),
+    };
+    Some(
+        items
+            .into_iter()
+            .map(|item| item.filter(is_label))
+            .collect(),
+    )
 }
 
 /// A sentence about a class whose name may have been meant as no label.
 pub(super) fn gap_note(names: &[String]) -> Option<String> {
-    let gap = GAPS.map(String::from);
-    let gap = names.iter().find(|name| gap.contains(name))?;
+    let gap = names.iter().find(|name| GAPS.contains(&name.as_str()))?;
     Some(format!(
         "`{gap}` is a class of its own; name the classes in `model.labels` where it means no label"
     ))

@@ -103,7 +103,7 @@ fn token_classes(
         let n_text = ids.iter().filter(|id| is_text(**id)).count();
         if n_text != list.len() {
             let message = format!("{} labels for {n_text} tokens", list.len());
-            let hint = "a token without a label has `null` in a list, `?` in a text; the \
+            let hint = "a token without a label has `?`, or `null` in a list; the \
                         tokenizer's special tokens have none";
             return Err(Error::data(message).at(rows.place(i)).hint(hint));
         }

@@ -43,7 +43,7 @@ fn esm1b_is_read_and_given_back() {
     };
     assert_eq!((spec.family, spec.max_positions), (family, 1024));
     assert_eq!(spec.first_position(), 2);
-    assert_eq!(config.spec.variant(), Some("with learned positions"));
+    assert_eq!(config.spec.full_name(), "esm2 with learned positions");
     let parameters = parameters(&config.spec);
     let table = parameters
         .iter()
@@ -88,6 +88,18 @@ fn tables_without_a_place_for_padding_are_refused() {
         let mut map = published();
         map.insert(key.to_owned(), value);
         let error = parse(&map).expect_err(key);
+        assert!(error.message().contains(message), "{error}");
+    }
+}
+
+#[test]
+fn a_mask_and_padding_that_are_missing_are_both_told() {
+    let mut map = published();
+    for key in ["pad_token_id", "mask_token_id"] {
+        map.insert(key.to_owned(), Value::Null);
+    }
+    let error = parse(&map).unwrap_err();
+    for message in ["`token_dropout` needs `mask_id`", "need `pad_id`"] {
         assert!(error.message().contains(message), "{error}");
     }
 }

@@ -73,6 +73,7 @@ fn what_the_plain_variant_does_not_have_is_refused() {
         ("padded_vocab_size", json!(80)),
         ("hidden_act", json!("gelu_new")),
         ("rotary_theta", json!(1e5)),
+        ("rope_theta", json!(1e4)),
     ] {
         let mut map = published();
         map.insert(key.to_owned(), value);
@@ -104,6 +105,11 @@ fn absent_angles_of_each_variant_are_those_of_its_reference() {
     for key in ["auto_map", "self_attn_mask_type", "layer_precision"] {
         map.remove(key);
     }
+    // Under another family's name they would be computed with the default.
+    let mut other = map.clone();
+    other.insert("rope_theta".to_owned(), json!(1e4));
+    let error = parse(&other).unwrap_err();
+    assert!(error.message().contains("`rope_theta`"), "{error}");
     let spec = encoder(&parse(&map).unwrap()).clone();
     let family = Encoder::Encodon { rope_theta: 1e5 };
     assert_eq!((spec.family, spec.norm_eps), (family, 1e-12));

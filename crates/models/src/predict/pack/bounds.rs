@@ -39,8 +39,9 @@ impl Bounds {
         }
     }
 
-    /// Whether an id is padding behind whose row positions begin.
-    pub(super) fn is_padding(&self, id: i64) -> bool {
+    /// Whether an id is padding behind whose row positions begin, as in ESM-1b; without such a row
+    /// padding is a token like any other.
+    pub fn is_padding(&self, id: i64) -> bool {
         self.first_position > 0 && self.first_position as i64 == id + 1
     }
 }

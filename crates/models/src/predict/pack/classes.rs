@@ -65,8 +65,8 @@ impl Packed {
     /// or `[n]` where C is 1, of the n sequences that were given. Each has an answer.
     ///
     /// # Errors
-    /// `Data` for a model that tells something else, another shape, a number that is not finite, a
-    /// label that is no probability, or a sequence without a token.
+    /// `Data` for a model that tells something else, another shape, values that do not fill it, a
+    /// number that is not finite, a label that is no probability, or a sequence without a token.
     pub fn give(&mut self, labels: &FloatTensor, objective: Objective) -> Result<()> {
         let (width, problem) = match objective {
             Objective::Sequence { n_classes, problem } if problem != Problem::SingleLabel => {
@@ -83,6 +83,11 @@ impl Packed {
             let wanted = [n, width];
             let message = format!("`{LABELS}` has shape {shape:?} instead of {wanted:?}");
             return Err(Error::data(message).hint("a row a sequence, a column an output"));
+        }
+        let n_values = labels.values.len();
+        if n_values != n * width {
+            let message = format!("`{LABELS}` of shape {shape:?} has {n_values} values");
+            return Err(Error::data(message));
         }
         let is_fine = |x: f64| match problem {
             Problem::MultiLabel => (0.0..=1.0).contains(&x),

@@ -73,7 +73,12 @@ pub(crate) fn no_padding_mask(subject: &mut Subject) -> usize {
     let mut inputs = subject.inputs.clone();
     inputs.remove("attention_mask");
     let before = subject.packed.ids.len();
-    subject.packed = pack(&inputs, Bounds::of(&subject.spec)).unwrap();
+    // ESM-1b refuses what another model takes for tokens.
+    let bounds = Bounds {
+        first_position: 0,
+        ..Bounds::of(&subject.spec)
+    };
+    subject.packed = pack(&inputs, bounds).unwrap();
     subject.packed.ids.len() - before
 }
 

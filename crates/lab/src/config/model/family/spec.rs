@@ -13,8 +13,9 @@ use super::{Architecture, DecoderShape, EncoderShape, Family};
 impl Architecture {
     /// The spec of the model for a tokenizer; validated.
     ///
-    /// # Errors `Usage` when `vocab_size` is less than the tokenizer's, or when the tokenizer has
-    /// no mask and the model needs one.
+    /// # Errors
+    /// `Usage` when `vocab_size` is less than the tokenizer's, or when the tokenizer has no mask or
+    /// padding and the model needs one.
     pub fn spec(&self, tokenizer: &dyn Tokenizer) -> Result<Spec> {
         let n_ids = tokenizer.vocab_size();
         let vocab_size = self.vocab_size.unwrap_or(n_ids);
@@ -29,6 +30,11 @@ impl Architecture {
             let message = format!("the tokenizer `{name}` has no token that hides another");
             let error = Error::usage(message).at("data.tokenizer");
             return Err(error.hint("choose one with a mask: `esm`, `amplify`, `codon` or a folder"));
+        }
+        if self.needs_padding() && specials.pad.is_none() {
+            let error = Error::usage("the tokenizer has no padding token").at("data.tokenizer");
+            let hint = "learned positions begin behind its id; choose `esm`, or a folder with one";
+            return Err(error.hint(hint));
         }
         let (bos_id, eos_ids) = (specials.bos, specials.eos.into_iter().collect());
         let spec = match &self.family {
@@ -66,6 +72,20 @@ impl Architecture {
         };
         spec.validate()?;
         Ok(spec)
+    }
+
+    /// Whether positions begin behind the id of padding, as in ESM-1b.
+    fn needs_padding(&self) -> bool {
+        let Family::Encoder(shape) = &self.family else {
+            return false;
+        };
+        matches!(
+            shape.family,
+            Encoder::Esm {
+                rope_theta: None,
+                ..
+            }
+        )
     }
 
     fn decoder(

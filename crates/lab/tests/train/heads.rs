@@ -239,7 +239,7 @@ fn several_labels_are_learned_judged_and_told() {
     }
     place.write("data.csv", text);
     let head = "head: sequence, problem_type: multi_label_classification";
-    place.write("labels.yaml", config(head, "data.csv", 240));
+    place.write("labels.yaml", config(head, "data.csv", 400));
     place.succeed(&["train", "labels.yaml"]);
     let facts = json(&place.succeed(&["eval", "runs/labels", "--json"]));
     assert_eq!(facts["of_each"][1]["label"], "bent");

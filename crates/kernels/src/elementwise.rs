@@ -109,7 +109,8 @@ simd! {
 }
 
 simd! {
-    fn add_assign_body<S: Float>(x: &[S], y: &mut [S]) {
+    /// y += x.
+    pub(crate) fn add_assign_body<S: Float>(x: &[S], y: &mut [S]) {
         for (y, &x) in y.iter_mut().zip(x) {
             *y += x;
         }
@@ -125,7 +126,8 @@ simd! {
 }
 
 simd! {
-    fn scale_body<S: Float>(factor: S, y: &mut [S]) {
+    /// y *= factor.
+    pub(crate) fn scale_body<S: Float>(factor: S, y: &mut [S]) {
         for y in y {
             *y *= factor;
         }

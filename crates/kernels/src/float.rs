@@ -53,13 +53,11 @@ pub trait Float:
     fn mul_add(self, a: Self, b: Self) -> Self;
     /// The square root, rounded correctly.
     fn sqrt(self) -> Self;
-    /// eˣ, within 2 ulp; 0 at −∞, ∞ above 88.73, NaN at NaN.
-    fn exp(self) -> Self;
     /// The natural logarithm, within 2 ulp; −∞ at 0, NaN below.
     fn ln(self) -> Self;
     /// The hyperbolic tangent, within 3 ulp.
     fn tanh(self) -> Self;
-    /// eˣ where that is a normal number, for less work than [`Float::exp`]: within 2 ulp in
+    /// eˣ where that is a normal number, within 2 ulp in
     /// −87.3..88.3, 0 below −87.7, ∞ above 88.4, NaN at NaN.
     fn exp_normal(self) -> Self;
     /// Φ(−a) of the standard normal distribution for a = `self` ≥ 0, given `density` = e^(−a²/2)

@@ -3,10 +3,10 @@
 use super::dscores::{Queries, dots, dscores_strip};
 use super::forward::score_factor;
 use super::sight::Sight;
-use super::softmax::{scale_all, scale_lanes};
+use super::softmax::scale_lanes;
 use super::{Attention, GROUP, STRIP, Seen, TK, TQ, copy_row, fetch_early, gather, turn};
+use crate::elementwise::{add_assign_body, scale_body};
 use crate::gemm::{Finish, Product, multiply};
-use crate::isa::simd;
 use crate::pool::Parts;
 use crate::{Cols, ColsMut, Cx, Float, Isa};
 use std::ops::Range;
@@ -183,19 +183,19 @@ impl<S: Float> Unit<'_, S> {
         let queries = self.queries(head, &rows, space.dq, space.turned[1]);
         let (n, scale) = (rows.len(), S::from_f64(self.a.scale));
         scale_lanes(self.isa, score_factor(self.a.scale), n, space.turned[0]);
-        scale_all(self.isa, scale, &mut space.rows[0][..n * d]);
+        scale_body(self.isa, scale, &mut space.rows[0][..n * d]);
         let all = self.sight.range(rows.start).start..self.sight.range(rows.end - 1).end;
         space.dq[..n * d].fill(S::ZERO);
         for keys in self.sight.tiles(all.start..all.end.max(all.start)) {
             // SAFETY: passed on.
             unsafe { self.add_tile(&queries, &keys, &mut space) };
         }
-        scale_all(self.isa, scale, &mut space.dq[..n * d]);
+        scale_body(self.isa, scale, &mut space.dq[..n * d]);
         for (i, dq) in absolute.zip(space.dq.chunks_exact(d)) {
             // SAFETY: the caller's promise.
             let to = unsafe { self.grads.dq.row(i, head * d, d) };
             if self.grads.accumulate {
-                add(self.isa, dq, to);
+                add_assign_body(self.isa, dq, to);
             } else {
                 copy_row(dq, to);
             }
@@ -350,13 +350,5 @@ impl<S: Float> Unit<'_, S> {
         };
         // SAFETY: as in `scores`, and dq holds TQ lanes by d columns.
         unsafe { multiply(self.isa, product) };
-    }
-}
-
-simd! {
-    fn add<S: Float>(x: &[S], to: &mut [S]) {
-        for (to, &x) in to.iter_mut().zip(x) {
-            *to += x;
-        }
     }
 }

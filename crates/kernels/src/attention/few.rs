@@ -4,8 +4,9 @@
 //! Every sum runs in the order of the tiled pass, so the bits are the same.
 
 use super::forward::Block;
-use super::softmax::{divide, scale_all};
+use super::softmax::divide;
 use super::{TK, TQ, fetch_early};
+use crate::elementwise::scale_body;
 use crate::gemm::{Block as Turned, turn_block};
 use crate::isa::simd;
 use crate::lanes;
@@ -72,7 +73,7 @@ impl<S: Float> Block<'_, S> {
         for (query, (i, head)) in queries.iter_mut().zip(all) {
             let q = scaled.next().expect("a row for each of few queries");
             q.copy_from_slice(self.q.row(self.q_start + i, head * d, d));
-            scale_all(self.isa, self.factor, q);
+            scale_body(self.isa, self.factor, q);
             *query = Some(Query {
                 q,
                 to: (self.q_start + i) * self.n_heads + head,

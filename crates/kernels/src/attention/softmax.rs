@@ -96,15 +96,6 @@ simd! {
 }
 
 simd! {
-    /// Multiplies all elements.
-    pub(super) fn scale_all<S: Float>(factor: S, x: &mut [S]) {
-        for x in x {
-            *x *= factor;
-        }
-    }
-}
-
-simd! {
     /// Multiplies each lane's sums by its factor.
     pub(super) fn fade<S: Float>(factors: &[S], sums: &mut [S], d: usize) {
         for (&factor, sums) in factors.iter().zip(sums.chunks_exact_mut(d)) {

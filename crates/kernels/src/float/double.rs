@@ -31,11 +31,6 @@ impl Float for f64 {
     }
 
     #[inline(always)]
-    fn exp(self) -> f64 {
-        libm::exp(self)
-    }
-
-    #[inline(always)]
     fn ln(self) -> f64 {
         libm::log(self)
     }

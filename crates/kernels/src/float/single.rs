@@ -131,22 +131,6 @@ impl Float for f32 {
     }
 
     #[inline(always)]
-    fn exp(self) -> f32 {
-        let x = if self > 89.0 { 89.0 } else { self };
-        let x = if x < -104.0 { -104.0 } else { x };
-        let t = x.mul_add(std::f32::consts::LOG2_E, ROUNDER);
-        let n = t - ROUNDER;
-        let r = n.mul_add(-LN2_LO, n.mul_add(-LN2_HI, x));
-        let e = (poly(r, EXP) * r).mul_add(r, r) + 1.0;
-        // 2ⁿ as two factors, so that neither leaves the normal range before the product does.
-        let n = (t.to_bits() as i32).wrapping_sub(ROUNDER.to_bits() as i32);
-        let half = n >> 1;
-        let rest = n.wrapping_sub(half);
-        e * f32::from_bits((half.wrapping_add(127) << 23) as u32)
-            * f32::from_bits((rest.wrapping_add(127) << 23) as u32)
-    }
-
-    #[inline(always)]
     fn ln(self) -> f32 {
         let subnormal = self < f32::MIN_POSITIVE;
         let x = if subnormal { self * 8_388_608.0 } else { self };

@@ -25,8 +25,6 @@ fn assert_ulp(name: &str, worst: f64, limit: f64) {
 
 #[test]
 fn elementary_functions_are_close() {
-    let exp = worst_ulp(Float::exp, libm::exp, 1e-10, 104.0);
-    assert_ulp("exp", exp, 2.0);
     assert_ulp("ln", worst_ulp(Float::ln, libm::log, 1e-42, 1e38), 2.0);
     assert_ulp("tanh", worst_ulp(Float::tanh, libm::tanh, 1e-20, 30.0), 3.0);
     let sigmoid = worst_ulp(Float::sigmoid, |x| 1.0 / (1.0 + libm::exp(-x)), 1e-10, 87.0);
@@ -97,12 +95,6 @@ fn a_block_has_the_bits_of_its_elements() {
 #[test]
 fn special_values() {
     let (inf, nan) = (f32::INFINITY, f32::NAN);
-    assert_eq!(Float::exp(-inf), 0.0);
-    assert_eq!(Float::exp(inf), inf);
-    assert_eq!(Float::exp(1e30f32), inf);
-    assert_eq!(Float::exp(0.0f32), 1.0);
-    assert_eq!(Float::exp(-0.0f32), 1.0);
-    assert!(Float::exp(nan).is_nan());
     assert_eq!(Float::ln(0.0f32), -inf);
     assert_eq!(Float::ln(-0.0f32), -inf);
     assert_eq!(Float::ln(1.0f32), 0.0);

@@ -159,7 +159,9 @@ impl Executor {
     pub fn set_extent(&mut self, extent: Extent) {
         let room = self.plan().options.capacity;
         assert!(
-            extent.tokens <= room.tokens && extent.seqs <= room.seqs,
+            extent.tokens <= room.tokens
+                && extent.seqs <= room.seqs
+                && extent.counted <= room.counted,
             "a batch of {extent:?} does not fit a plan for {room:?}"
         );
         self.extent = extent;

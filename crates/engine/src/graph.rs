@@ -1,11 +1,12 @@
 //! The graph: parameters, values and nodes, in the order in which they run.
 
 mod build;
+mod rows;
 
 pub use build::GraphBuilder;
 
 use crate::op::Op;
-use crate::shape::Ty;
+use crate::shape::{ShapeError, Ty};
 use std::fmt;
 use std::sync::Arc;
 
@@ -246,6 +247,25 @@ impl Graph {
     pub fn input(&self, name: &str) -> Option<ValueId> {
         let is = |v: &Value| matches!(&v.origin, Origin::Input(n) if n == name);
         self.values.iter().position(is).map(|i| ValueId(i as u32))
+    }
+
+    fn push_value(&mut self, ty: Ty, origin: Origin) -> ValueId {
+        self.values.push(Value { ty, origin });
+        ValueId(self.values.len() as u32 - 1)
+    }
+
+    /// Adds a node with new values for its outputs.
+    fn push_node(&mut self, node: Node) -> Result<Vec<ValueId>, ShapeError> {
+        let ins: Vec<&Ty> = node.ins.iter().map(|&v| self.ty(v)).collect();
+        let tys = node.op.outputs(&ins)?;
+        let id = NodeId(self.nodes.len() as u32);
+        let of = |(i, ty)| self.push_value(ty, Origin::Node(id, i));
+        let outs: Vec<ValueId> = tys.into_iter().enumerate().map(of).collect();
+        self.nodes.push(Node {
+            outs: outs.clone(),
+            ..node
+        });
+        Ok(outs)
     }
 
     /// Number of parameters, tied ones once.

@@ -19,6 +19,9 @@ pub trait Op: fmt::Debug + Send + Sync + Any {
     /// For every input: gradient flows, is the output's own, or does not exist, and why.
     fn grads(&self) -> Vec<Grad>;
 
+    /// Which rows of the inputs a row of the outputs is computed from.
+    fn rows(&self) -> Rows;
+
     /// All that [`Op::vjp`] may read beside the gradient of the outputs.
     fn saves(&self) -> Saves;
 
@@ -68,6 +71,18 @@ pub enum Grad {
     Same,
     /// There is none, for this reason.
     None(&'static str),
+}
+
+/// Which rows of the inputs a row of the outputs is computed from: what tells rows that nobody reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rows {
+    /// The same row of every input that has rows, wherever in the batch it lies. Dropout is among
+    /// these: its masks are of the rows that it is given.
+    Same,
+    /// The row of the first input that the second one names.
+    Chosen,
+    /// Others too.
+    Others,
 }
 
 /// All that the derivative reads.

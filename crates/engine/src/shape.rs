@@ -63,6 +63,8 @@ pub enum Dim {
     Seqs,
     /// `S + 1`, the bounds of the sequences.
     Bounds,
+    /// `C`, the tokens of the batch that count for the loss.
+    Counted,
     /// A number known when the graph is built.
     Fixed(usize),
 }
@@ -74,6 +76,7 @@ impl Dim {
             Dim::Tokens => extent.tokens,
             Dim::Seqs => extent.seqs,
             Dim::Bounds => extent.seqs + 1,
+            Dim::Counted => extent.counted,
             Dim::Fixed(n) => n,
         }
     }
@@ -85,6 +88,7 @@ impl fmt::Display for Dim {
             Dim::Tokens => f.write_str("N"),
             Dim::Seqs => f.write_str("S"),
             Dim::Bounds => f.write_str("S+1"),
+            Dim::Counted => f.write_str("C"),
             Dim::Fixed(n) => write!(f, "{n}"),
         }
     }
@@ -97,6 +101,19 @@ pub struct Extent {
     pub tokens: usize,
     /// `S`.
     pub seqs: usize,
+    /// `C`, at most `N`.
+    pub counted: usize,
+}
+
+impl Extent {
+    /// So many tokens in so many sequences; all tokens count.
+    pub const fn new(tokens: usize, seqs: usize) -> Self {
+        Extent {
+            tokens,
+            seqs,
+            counted: tokens,
+        }
+    }
 }
 
 /// A shape: a leading dimension, possibly symbolic, and fixed ones after it.
@@ -138,9 +155,7 @@ impl Shape {
 
     /// The product of the dimensions after the first: the width of a row.
     pub fn cols(&self) -> usize {
-        self.resolve(Extent { tokens: 0, seqs: 0 })[1..]
-            .iter()
-            .product()
+        self.resolve(Extent::new(0, 0))[1..].iter().product()
     }
 
     /// The numbers under an extent.

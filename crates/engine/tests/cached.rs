@@ -37,10 +37,7 @@ fn executor(
     ins.push(b.input("bounds", Ty::index(Shape::new([Dim::Bounds]))));
     let out = build(&mut b, ins);
     b.output("out", out);
-    let capacity = Extent {
-        tokens: 2 * CAPACITY,
-        seqs: SLOTS,
-    };
+    let capacity = Extent::new(2 * CAPACITY, SLOTS);
     let options = PlanOptions::inference(DType::F32, capacity);
     Executor::new(
         Arc::new(b.finish()),
@@ -91,10 +88,7 @@ fn attend(exec: &mut Executor, parts: &[(usize, Range<usize>)]) -> Vec<Vec<u64>>
         bounds.push(bounds[bounds.len() - 1] + range.len() as i32);
     }
     let tokens = bounds[parts.len()] as usize;
-    exec.set_extent(Extent {
-        tokens,
-        seqs: parts.len(),
-    });
+    exec.set_extent(Extent::new(tokens, parts.len()));
     for (i, (name, _)) in WIDTHS.iter().enumerate() {
         let values: Vec<f64> = parts
             .iter()

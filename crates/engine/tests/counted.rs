@@ -76,10 +76,7 @@ fn run(way: Way, x: &[f64], targets: &[i32], seed: &[f64]) -> Ran {
             b.seed(y);
         }
     }
-    let capacity = Extent {
-        tokens: targets.len(),
-        seqs: 1,
-    };
+    let capacity = Extent::new(targets.len(), 1);
     let options = match way.training {
         true => PlanOptions::training(DType::F32, capacity, 0),
         false => PlanOptions::inference(DType::F32, capacity),

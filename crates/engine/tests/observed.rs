@@ -11,7 +11,7 @@ use tenon_engine::{
 
 const D: usize = 6;
 const V: usize = 11;
-const CAPACITY: Extent = Extent { tokens: 5, seqs: 1 };
+const CAPACITY: Extent = Extent::new(5, 1);
 
 /// `loss(x + relu(x·W), head)`.
 fn graph() -> Graph {

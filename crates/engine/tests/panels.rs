@@ -14,10 +14,7 @@ use tenon_engine::{
 
 const VOCAB: usize = 37;
 const WIDTH: usize = 21;
-const ROOM: Extent = Extent {
-    tokens: 19,
-    seqs: 1,
-};
+const ROOM: Extent = Extent::new(19, 1);
 
 /// A table that is the head too, one that is not, a layer of each layout, one of them with a bias,
 /// and a square matrix that is read both ways.
@@ -64,7 +61,7 @@ fn executor(options: PlanOptions, threads: usize, isa: Isa) -> Executor {
 }
 
 fn logits(exec: &mut Executor, n: usize) -> Vec<f64> {
-    exec.set_extent(Extent { tokens: n, seqs: 1 });
+    exec.set_extent(Extent::new(n, 1));
     let ids: Vec<i32> = (0..n as i32).map(|i| i * 11 % VOCAB as i32).collect();
     let places: Vec<i32> = (0..n as i32).collect();
     exec.set_input("ids", &ids);

@@ -21,7 +21,7 @@ fn executor(rows: usize, float: DType) -> Executor {
     let bias = false;
     let y = b.apply("y", Linear { layout, bias }, &[x, w]);
     b.output("y", y);
-    let capacity = Extent { tokens: 1, seqs: 1 };
+    let capacity = Extent::new(1, 1);
     let options = PlanOptions::training(float, capacity, 1);
     let device = Box::new(Cpu::new(1, Isa::Scalar));
     Executor::new(Arc::new(b.finish()), options, device)

@@ -177,10 +177,7 @@ impl Generator {
         let cache = CacheOptions { slots, capacity };
         // Every sequence that is past its prompt has one row in each run.
         let n_rows_max = rows_max.min(slots.saturating_mul(capacity)).max(slots);
-        let extent = Extent {
-            tokens: n_rows_max,
-            seqs: slots,
-        };
+        let extent = Extent::new(n_rows_max, slots);
         spec.validate()?;
         let short = spec.with_rotary_positions(capacity);
         let graph = Arc::new(short.graph(&Outputs::generating(cache)));

@@ -103,7 +103,7 @@ pub fn capacity(loader: &Loader) -> Extent {
         } => tokens,
         _ => loader.spec().batch_size,
     };
-    Extent { tokens, seqs }
+    Extent::new(tokens, seqs)
 }
 
 /// An executor that judges a model on batches of the loader. Data error when the weights are

@@ -119,10 +119,7 @@ impl Described {
             }
             None => (1, context.min(LENGTH_MAX)),
         };
-        Extent {
-            tokens: seqs * length,
-            seqs,
-        }
+        Extent::new(seqs * length, seqs)
     }
 
     /// Buffers that the optimiser keeps for each parameter; those of AdamW without a configuration.

@@ -207,11 +207,8 @@ fn scaled(programs: &Programs, n: usize, whole: usize) -> Programs {
     let part = |size: usize| (size * n).div_ceil(whole.max(1));
     let mut programs = programs.clone();
     for (_, options) in &mut programs {
-        let Extent { tokens, seqs } = options.capacity;
-        options.capacity = Extent {
-            tokens: part(tokens),
-            seqs: part(seqs),
-        };
+        let Extent { tokens, seqs, .. } = options.capacity;
+        options.capacity = Extent::new(part(tokens), part(seqs));
     }
     programs
 }

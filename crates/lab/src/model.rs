@@ -16,7 +16,7 @@ use tenon_kernels::Isa;
 use tenon_models::checkpoint::Dtype as StoredType;
 use tenon_models::folder::{self, Extra};
 use tenon_models::hub::{HubConfig, Naming};
-use tenon_models::net::{Logits, LossOptions, Outputs, feed};
+use tenon_models::net::{Logits, LossOptions, Outputs, feed, feed_targets};
 use tenon_models::spec::Spec;
 use tenon_models::weights::Weights;
 use tenon_train::{Optimizer, update};
@@ -322,7 +322,7 @@ impl Model {
         }
         self.exec.activate(program);
         feed(&mut self.exec, &batch.ids, &batch.positions, &batch.bounds);
-        self.exec.set_input("targets", &batch.targets);
+        feed_targets(&mut self.exec, &batch.targets, &[]);
     }
 }
 
@@ -332,10 +332,7 @@ fn device() -> Box<dyn Kernels> {
 }
 
 fn executor(spec: &Spec, weights: &Weights, room: Room) -> Executor {
-    let capacity = Extent {
-        tokens: room.tokens,
-        seqs: room.seqs,
-    };
+    let capacity = Extent::new(room.tokens, room.seqs);
     // No more rotary angles than sequences have positions.
     let spec = spec.with_rotary_positions(room.length);
     let training = Outputs::training(LossOptions::PLAIN, 0.0);

@@ -85,7 +85,7 @@ impl Case {
             name: name.into(),
             op: Arc::new(op),
             ins,
-            extent: Extent { tokens, seqs: 1 },
+            extent: Extent::new(tokens, 1),
         }
     }
 

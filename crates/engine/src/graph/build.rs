@@ -1,6 +1,6 @@
 //! Building a graph.
 
-use super::{Const, Graph, Init, Node, NodeId, Origin, Param, ParamId, Role, Value, ValueId};
+use super::{Const, Graph, Init, Node, Origin, Param, ParamId, Role, Value, ValueId};
 use crate::op::Op;
 use crate::shape::{Dim, Shape, ShapeError, Ty};
 use std::sync::Arc;
@@ -28,11 +28,6 @@ impl GraphBuilder {
         self.graph.ty(v)
     }
 
-    fn push_value(&mut self, ty: Ty, origin: Origin) -> ValueId {
-        self.graph.values.push(Value { ty, origin });
-        ValueId(self.graph.values.len() as u32 - 1)
-    }
-
     /// A value that is given at each run; the same name gives the same value.
     pub fn input(&mut self, name: &str, ty: Ty) -> ValueId {
         if let Some(v) = self.graph.input(name) {
@@ -43,7 +38,7 @@ impl GraphBuilder {
             );
             return v;
         }
-        self.push_value(ty, Origin::Input(name.to_string()))
+        self.graph.push_value(ty, Origin::Input(name.to_string()))
     }
 
     /// A new parameter and its value.
@@ -60,7 +55,8 @@ impl GraphBuilder {
             init,
             trainable: true,
         });
-        self.push_value(Ty::float(Shape::fixed(shape)), Origin::Param(id))
+        self.graph
+            .push_value(Ty::float(Shape::fixed(shape)), Origin::Param(id))
     }
 
     /// A constant table of the given shape.
@@ -74,12 +70,13 @@ impl GraphBuilder {
             name: name.to_string(),
             values: Arc::new(values),
         };
-        self.push_value(Ty::float(Shape::fixed(shape)), Origin::Const(table))
+        self.graph
+            .push_value(Ty::float(Shape::fixed(shape)), Origin::Const(table))
     }
 
     /// State that lives across runs.
     pub fn state(&mut self, name: &str, shape: &[usize]) -> ValueId {
-        self.push_value(
+        self.graph.push_value(
             Ty::float(Shape::fixed(shape)),
             Origin::State(name.to_string()),
         )
@@ -108,22 +105,13 @@ impl GraphBuilder {
         op: Arc<dyn Op>,
         ins: &[ValueId],
     ) -> Result<Vec<ValueId>, ShapeError> {
-        let tys: Vec<&Ty> = ins.iter().map(|&v| self.graph.ty(v)).collect();
-        let outs = op.outputs(&tys)?;
-        let node = NodeId(self.graph.nodes.len() as u32);
-        let outs: Vec<ValueId> = outs
-            .into_iter()
-            .enumerate()
-            .map(|(i, ty)| self.push_value(ty, Origin::Node(node, i)))
-            .collect();
-        self.graph.nodes.push(Node {
+        self.graph.push_node(Node {
             op,
             ins: ins.to_vec(),
-            outs: outs.clone(),
+            outs: Vec::new(),
             path: path.to_string(),
             block: self.block,
-        });
-        Ok(outs)
+        })
     }
 
     /// Keeps a value to the end of the run under a name.
@@ -178,11 +166,14 @@ impl GraphBuilder {
         self.graph.differentiated.push(v);
     }
 
-    /// The finished graph.
+    /// The finished graph. Where it chooses rows ([`crate::ops::SelectRows`]), they are chosen before
+    /// all that computes each row by itself: values that were given to the builder may have other
+    /// ids then, or fewer rows.
     pub fn finish(self) -> Graph {
-        if let Err(rule) = self.graph.verify() {
+        let graph = super::rows::choose_early(self.graph);
+        if let Err(rule) = graph.verify() {
             panic!("the builder made a malformed graph: {rule}");
         }
-        self.graph
+        graph
     }
 }

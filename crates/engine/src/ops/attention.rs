@@ -4,7 +4,7 @@ use super::qkv::{AttentionLayout, masked_softmax, split, widths};
 use crate::check::{Case, CaseInput, Entry, Reject};
 use crate::constraint;
 use crate::meaning::{Build, Val};
-use crate::op::{Cost, Cx, Grad, Op, Room, Saves, Vjp};
+use crate::op::{Cost, Cx, Grad, Op, Room, Rows, Saves, Vjp};
 use crate::shape::{Dim, Elem, Extent, Shape, ShapeError, Ty};
 use crate::table::{AttentionDims, AttentionIn, Buf};
 
@@ -98,6 +98,10 @@ impl Op for Attention {
             grads.push(Grad::None("the mask is discrete"));
         }
         grads
+    }
+
+    fn rows(&self) -> Rows {
+        Rows::Others
     }
 
     fn saves(&self) -> Saves {

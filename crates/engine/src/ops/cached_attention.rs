@@ -4,7 +4,7 @@ use super::qkv::{AttentionLayout, masked_softmax, widths};
 use crate::check::{Case, CaseInput, Entry, Reject};
 use crate::constraint;
 use crate::meaning::{Build, Val};
-use crate::op::{Cost, Cx, Grad, Op, Room, Saves, Vjp};
+use crate::op::{Cost, Cx, Grad, Op, Room, Rows, Saves, Vjp};
 use crate::shape::{Dim, Extent, Shape, ShapeError, Ty};
 use crate::table::{AttentionDims, AttentionIn, Buf, Cache};
 
@@ -43,7 +43,7 @@ impl Op for CachedAttention {
         let [q, kv, _] = widths(&self.dims);
         constraint!(self.dims.causal, "C2", "a cache needs causal attention");
         for cache in &ins[self.layout.n_qkv() + 3..] {
-            let dims = cache.shape.resolve(Extent { tokens: 0, seqs: 0 });
+            let dims = cache.shape.resolve(Extent::new(0, 0));
             let fits = dims.len() == 3 && dims[1] == self.capacity && dims[2] == kv;
             constraint!(
                 fits,
@@ -61,6 +61,10 @@ impl Op for CachedAttention {
 
     fn grads(&self) -> Vec<Grad> {
         vec![Grad::None("training runs whole sequences, without a cache"); self.layout.n_qkv() + 5]
+    }
+
+    fn rows(&self) -> Rows {
+        Rows::Others
     }
 
     fn saves(&self) -> Saves {

@@ -3,7 +3,7 @@
 use crate::check::{Case, CaseInput, Entry, Reject};
 use crate::constraint;
 use crate::meaning::{Build, Val};
-use crate::op::{Cost, Cx, Grad, Op, Room, Saves, Vjp};
+use crate::op::{Cost, Cx, Grad, Op, Room, Rows, Saves, Vjp};
 use crate::shape::{Extent, Shape, ShapeError, Ty};
 use crate::table::Buf;
 
@@ -36,6 +36,10 @@ impl Op for Dropout {
 
     fn grads(&self) -> Vec<Grad> {
         vec![Grad::Flows]
+    }
+
+    fn rows(&self) -> Rows {
+        Rows::Same
     }
 
     fn saves(&self) -> Saves {

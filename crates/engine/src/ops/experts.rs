@@ -9,7 +9,7 @@ pub(super) use choice::{chosen, softmax};
 
 use crate::constraint;
 use crate::meaning::{Build, Val};
-use crate::op::{Cost, Cx, Grad, Op, Room, Saves, Vjp};
+use crate::op::{Cost, Cx, Grad, Op, Room, Rows, Saves, Vjp};
 use crate::shape::{Dim, Elem, Extent, Shape, ShapeError, Ty};
 use crate::table::{Buf, Operand, Target};
 use space::{CHUNK, Chunk, Sizes, Space};
@@ -199,6 +199,10 @@ impl Op for Experts {
 
     fn grads(&self) -> Vec<Grad> {
         vec![Grad::Flows; 5]
+    }
+
+    fn rows(&self) -> Rows {
+        Rows::Same
     }
 
     fn saves(&self) -> Saves {

@@ -3,7 +3,7 @@
 use crate::check::{Case, CaseInput, Entry, Reject};
 use crate::constraint;
 use crate::meaning::{Build, Val};
-use crate::op::{Cost, Cx, Grad, Op, Room, Saves, Vjp};
+use crate::op::{Cost, Cx, Grad, Op, Room, Rows, Saves, Vjp};
 use crate::shape::{Extent, Shape, ShapeError, Ty};
 use crate::table::{Buf, Operand, Panels, Target};
 
@@ -43,7 +43,7 @@ impl WeightLayout {
 
     /// Inputs and outputs of a weight of this layout.
     pub fn in_out(self, w: &Shape) -> (usize, usize) {
-        let dims = w.resolve(Extent { tokens: 0, seqs: 0 });
+        let dims = w.resolve(Extent::new(0, 0));
         match self {
             WeightLayout::OutIn => (dims[1], dims[0]),
             WeightLayout::InOut => (dims[0], dims[1]),
@@ -95,6 +95,10 @@ impl Op for Linear {
 
     fn grads(&self) -> Vec<Grad> {
         vec![Grad::Flows; if self.bias { 3 } else { 2 }]
+    }
+
+    fn rows(&self) -> Rows {
+        Rows::Same
     }
 
     fn saves(&self) -> Saves {

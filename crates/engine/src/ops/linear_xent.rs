@@ -7,7 +7,7 @@ pub(super) use cases::ENTRY;
 use super::WeightLayout;
 use crate::constraint;
 use crate::meaning::{Build, Val};
-use crate::op::{Cost, Cx, Grad, Op, Room, Saves, Vjp};
+use crate::op::{Cost, Cx, Grad, Op, Room, Rows, Saves, Vjp};
 use crate::shape::{DType, Elem, Extent, Shape, ShapeError, Ty};
 use crate::table::{Buf, Operand, Target, XentSpec};
 use std::ops::Range;
@@ -229,6 +229,10 @@ impl Op for LinearXent {
             grads.push(Grad::Flows);
         }
         grads
+    }
+
+    fn rows(&self) -> Rows {
+        Rows::Others
     }
 
     fn saves(&self) -> Saves {

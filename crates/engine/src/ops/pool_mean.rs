@@ -3,7 +3,7 @@
 use crate::check::{Case, CaseInput, Entry, Reject};
 use crate::constraint;
 use crate::meaning::{Build, Val};
-use crate::op::{Cost, Cx, Grad, Op, Room, Saves, Vjp};
+use crate::op::{Cost, Cx, Grad, Op, Room, Rows, Saves, Vjp};
 use crate::shape::{Dim, Elem, Extent, Shape, ShapeError, Ty};
 use crate::table::Buf;
 
@@ -42,6 +42,10 @@ impl Op for PoolMean {
 
     fn grads(&self) -> Vec<Grad> {
         vec![Grad::Flows, Grad::None("bounds are discrete")]
+    }
+
+    fn rows(&self) -> Rows {
+        Rows::Others
     }
 
     fn saves(&self) -> Saves {

@@ -3,7 +3,7 @@
 use crate::check::{Case, CaseInput, Entry, Reject};
 use crate::constraint;
 use crate::meaning::{Build, Val};
-use crate::op::{Cost, Cx, Grad, Op, Room, Saves, Vjp};
+use crate::op::{Cost, Cx, Grad, Op, Room, Rows, Saves, Vjp};
 use crate::shape::{Dim, Extent, Shape, ShapeError, Ty};
 use crate::table::{Buf, Target};
 
@@ -36,7 +36,7 @@ impl Op for RmsNorm {
 
     fn outputs(&self, ins: &[&Ty]) -> Result<Vec<Ty>, ShapeError> {
         let (x, gain) = (&ins[0].shape, &ins[1].shape);
-        let width = gain.len(Extent { tokens: 0, seqs: 0 });
+        let width = gain.len(Extent::new(0, 0));
         constraint!(
             *gain == Shape::fixed(&[width]) && width > 0 && x.cols().is_multiple_of(width),
             "C1",
@@ -50,6 +50,10 @@ impl Op for RmsNorm {
 
     fn grads(&self) -> Vec<Grad> {
         vec![Grad::Flows, Grad::Flows]
+    }
+
+    fn rows(&self) -> Rows {
+        Rows::Same
     }
 
     fn saves(&self) -> Saves {

@@ -3,7 +3,7 @@
 use crate::check::{Case, CaseInput, Entry, Reject};
 use crate::constraint;
 use crate::meaning::{Build, Val};
-use crate::op::{Cost, Cx, Grad, Op, Room, Saves, Vjp};
+use crate::op::{Cost, Cx, Grad, Op, Room, Rows, Saves, Vjp};
 use crate::shape::{Dim, Extent, Shape, ShapeError, Ty};
 use crate::table::{Buf, RopeStyle};
 
@@ -87,6 +87,10 @@ impl Op for Rotary {
             fixed,
             Grad::None("positions are discrete"),
         ]
+    }
+
+    fn rows(&self) -> Rows {
+        Rows::Others
     }
 
     fn saves(&self) -> Saves {

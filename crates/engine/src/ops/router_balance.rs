@@ -4,7 +4,7 @@ use super::experts::{chosen, softmax};
 use crate::check::{Case, CaseInput, Entry, Reject};
 use crate::constraint;
 use crate::meaning::{Build, Val};
-use crate::op::{Cost, Cx, Grad, Op, Room, Saves, Vjp};
+use crate::op::{Cost, Cx, Grad, Op, Room, Rows, Saves, Vjp};
 use crate::shape::{DType, Dim, Elem, Extent, Shape, ShapeError, Ty};
 use crate::table::{Balance, Buf};
 
@@ -99,6 +99,10 @@ impl Op for RouterBalance {
         let mut grads = vec![Grad::Flows; 1 + self.n_layers];
         grads[0] = Grad::None("targets are discrete");
         grads
+    }
+
+    fn rows(&self) -> Rows {
+        Rows::Others
     }
 
     fn saves(&self) -> Saves {

@@ -1,17 +1,19 @@
-//! Chosen rows, such as the last of each sequence.
+//! Chosen rows, such as the last of each sequence, or those that count for the loss.
 
 use crate::check::{Case, CaseInput, Entry, Reject};
 use crate::constraint;
 use crate::meaning::{Build, Val};
-use crate::op::{Cost, Cx, Grad, Op, Room, Saves, Vjp};
+use crate::op::{Cost, Cx, Grad, Op, Room, Rows, Saves, Vjp};
 use crate::shape::{Dim, Elem, Extent, Shape, ShapeError, Ty};
 use crate::table::Buf;
 
 /// `y[s] = x[index[s]]`.
 ///
-/// Inputs `x [N, D]`, `index [S]` with values below `N`. Output `y [S, D]`.
+/// Inputs `x [N, D]`, `index [S]` or `[C]` with values below `N`. Output `y [S, D]` or `[C, D]`.
 ///
-/// C1 the index has one entry a sequence.
+/// C1 the index has one entry a sequence, or one a token that counts. C2 `x` has rows of floats.
+///
+/// A graph chooses rows as early as it can ([`crate::GraphBuilder::finish`]).
 ///
 /// Derivative: `dx[index[s]] += dy[s]`, other rows 0.
 ///
@@ -25,17 +27,24 @@ impl Op for SelectRows {
     }
 
     fn outputs(&self, ins: &[&Ty]) -> Result<Vec<Ty>, ShapeError> {
-        let index = ins[1];
-        let one = index.shape == Shape::new([Dim::Seqs]) && index.elem == Elem::Index;
+        let (x, index) = (ins[0], ins[1]);
+        let lead = index.shape.lead();
+        let one = matches!(lead, Dim::Seqs | Dim::Counted);
+        let one = one && *index == Ty::index(Shape::new([lead]));
         constraint!(one, "C1", "index is {index}");
-        Ok(vec![Ty::float(Shape::new([
-            Dim::Seqs,
-            Dim::Fixed(ins[0].shape.cols()),
-        ]))])
+        let rows = x.shape.lead() == Dim::Tokens && x.elem == Elem::Float;
+        constraint!(rows, "C2", "x is {x}");
+        let mut dims = x.shape.dims().to_vec();
+        dims[0] = lead;
+        Ok(vec![Ty::float(Shape::new(dims))])
     }
 
     fn grads(&self) -> Vec<Grad> {
         vec![Grad::Flows, Grad::None("the index is discrete")]
+    }
+
+    fn rows(&self) -> Rows {
+        Rows::Chosen
     }
 
     fn saves(&self) -> Saves {
@@ -58,7 +67,7 @@ impl Op for SelectRows {
     }
 
     fn cost(&self, ins: &[&Ty], extent: Extent) -> Cost {
-        let n = (extent.seqs * ins[0].shape.cols()) as f64;
+        let n = (ins[1].shape.lead().resolve(extent) * ins[0].shape.cols()) as f64;
         Cost {
             flops: 0.0,
             elements: 2.0 * n,

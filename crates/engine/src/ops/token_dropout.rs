@@ -3,7 +3,7 @@
 use crate::check::{Case, CaseInput, Entry, Reject};
 use crate::constraint;
 use crate::meaning::{Build, Val};
-use crate::op::{Cost, Cx, Grad, Op, Room, Saves, Vjp};
+use crate::op::{Cost, Cx, Grad, Op, Room, Rows, Saves, Vjp};
 use crate::shape::{Dim, Elem, Extent, Shape, ShapeError, Ty};
 use crate::table::Buf;
 
@@ -50,6 +50,10 @@ impl Op for TokenDropout {
     fn grads(&self) -> Vec<Grad> {
         let bounds = Grad::None("bounds are discrete");
         vec![Grad::Flows, Grad::None("ids are discrete"), bounds]
+    }
+
+    fn rows(&self) -> Rows {
+        Rows::Others
     }
 
     fn saves(&self) -> Saves {

@@ -3,7 +3,7 @@
 use crate::check::{Case, CaseInput, Entry, Reject};
 use crate::constraint;
 use crate::meaning::{Build, Val};
-use crate::op::{Cost, Cx, Grad, Op, Room, Saves, Vjp};
+use crate::op::{Cost, Cx, Grad, Op, Room, Rows, Saves, Vjp};
 use crate::shape::{Dim, Elem, Extent, Shape, ShapeError, Ty};
 use crate::table::{Buf, ValueLoss};
 
@@ -44,6 +44,10 @@ impl Op for RowValueLoss {
     fn grads(&self) -> Vec<Grad> {
         let given = Grad::None("what is to be told is given");
         vec![Grad::Flows, given, Grad::None("targets are discrete")]
+    }
+
+    fn rows(&self) -> Rows {
+        Rows::Others
     }
 
     fn saves(&self) -> Saves {

@@ -67,7 +67,7 @@ fn a_row_alone_has_the_bits_of_a_row_among_others() {
     let all = exec.read_output("y").expect("y is kept");
     let width = all.len() / 40;
     for (i, row) in all.chunks(width).enumerate() {
-        exec.set_extent(tenon_engine::Extent { tokens: 1, seqs: 1 });
+        exec.set_extent(tenon_engine::Extent::new(1, 1));
         exec.set_input("ids", &toy.ids[i..=i]);
         exec.set_input("targets", &toy.targets[i..=i]);
         exec.forward();

@@ -41,10 +41,7 @@ fn graph() -> Graph {
 }
 
 fn executor(float: DType) -> Executor {
-    let extent = Extent {
-        tokens: ROWS,
-        seqs: 1,
-    };
+    let extent = Extent::new(ROWS, 1);
     let options = PlanOptions::training(float, extent, 0);
     let device = Box::new(Cpu::new(1, Isa::detect()));
     let mut exec = Executor::new(Arc::new(graph()), options, device);

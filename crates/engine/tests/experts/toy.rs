@@ -159,10 +159,7 @@ impl Toy {
     }
 
     fn extent(&self) -> Extent {
-        Extent {
-            tokens: self.ids.len(),
-            seqs: 1,
-        }
+        Extent::new(self.ids.len(), 1)
     }
 
     pub(crate) fn options(&self, float: DType) -> PlanOptions {

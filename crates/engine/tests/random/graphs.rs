@@ -60,7 +60,7 @@ pub(crate) fn sketches() -> impl Strategy<Value = Sketch> {
     );
     all.prop_map(
         |((tokens, seqs), steps, frozen, block_len, has_loss, n_seeds)| Sketch {
-            extent: Extent { tokens, seqs },
+            extent: Extent::new(tokens, seqs),
             steps,
             frozen,
             block_len,

@@ -164,7 +164,7 @@ impl Problem {
 }
 
 fn index_values(name: &str, extent: Extent) -> Vec<f64> {
-    let Extent { tokens, seqs } = extent;
+    let Extent { tokens, seqs, .. } = extent;
     let rows = 0..tokens;
     match name {
         "ids" => rows.map(|t| (t * 5 % VOCAB) as f64).collect(),

@@ -50,10 +50,7 @@ fn generator(model: &(Spec, Weights), slots: usize) -> Generator {
 
 /// Logits after each sequence, each run as a whole, without a cache.
 fn logits_after((spec, weights): &(Spec, Weights), sequences: &[Vec<u32>]) -> Vec<Vec<f64>> {
-    let room = Extent {
-        tokens: CONTEXT,
-        seqs: 1,
-    };
+    let room = Extent::new(CONTEXT, 1);
     let graph = Arc::new(spec.graph(&Outputs::inspecting(false)));
     let mut exec = Executor::new(graph, PlanOptions::inference(DType::F32, room), device(1));
     weights.write(&mut exec);

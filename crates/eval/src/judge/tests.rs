@@ -60,10 +60,7 @@ fn judged(spec: &Spec, weights: &Weights, mut loader: Loader, threads: usize) ->
 
 /// The logits of each row of a batch, from a graph that shows everything.
 fn logits(spec: &Spec, weights: &Weights, batch: &Batch) -> Vec<Vec<f64>> {
-    let extent = Extent {
-        tokens: batch.ids.len(),
-        seqs: batch.n_seqs(),
-    };
+    let extent = Extent::new(batch.ids.len(), batch.n_seqs());
     let outputs = Outputs::inspecting(false);
     let mut exec = subject::executor(spec, &outputs, weights, extent, device(1)).unwrap();
     feed(&mut exec, &batch.ids, &batch.positions, &batch.cu_seqlens);

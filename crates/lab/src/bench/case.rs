@@ -3,10 +3,11 @@
 use clap::ValueEnum;
 use tenon_base::Result;
 use tenon_base::rng::{Key, Stream};
+use tenon_engine::exec::IGNORE;
 use tenon_engine::{DType, Executor, Extent, Recompute};
-use tenon_models::net::feed;
+use tenon_models::net::{feed, feed_targets};
 use tenon_models::published::{plain_decoder, published};
-use tenon_models::spec::{Activation, Decoder, Gpt2Spec, Spec};
+use tenon_models::spec::{Activation, Decoder, Gpt2Spec, Objective, Spec};
 
 use crate::context::Context;
 use crate::describe::Described;
@@ -44,6 +45,9 @@ const RAGGED: [usize; 16] = [
     119, 175, 157, 58, 64, 94, 90, 169, 249, 97, 50, 67, 186, 156, 83, 205,
 ];
 
+/// Of 100 tokens, those that a masked model is asked for (Devlin et al. 2019, section 3.1).
+const MASKED_PERCENT: u64 = 15;
+
 /// A model with its batch.
 #[derive(Clone, Debug)]
 pub struct Case {
@@ -51,7 +55,7 @@ pub struct Case {
     pub name: String,
     /// The model; its weights are fresh.
     pub spec: Spec,
-    /// Tokens and sequences of a batch.
+    /// Tokens and sequences of a batch; all tokens count.
     pub batch: Extent,
     /// Tokens of each sequence, where they differ.
     pub lengths: Option<Vec<usize>>,
@@ -95,7 +99,7 @@ impl Named {
         Case {
             name: self.name().to_owned(),
             spec,
-            batch: Extent { tokens, seqs },
+            batch: Extent::new(tokens, seqs),
             lengths,
             float: DType::F32,
             dropout: 0.0,
@@ -168,8 +172,35 @@ impl Case {
         self.lengths.clone().unwrap_or_else(same)
     }
 
-    /// Gives the active graph a batch of random tokens, with random targets where it has a loss.
-    pub fn feed(&self, exec: &mut Executor) {
+    /// Random targets of training: of all tokens, or of those that a masked model is asked for.
+    pub fn training_targets(&self) -> Vec<i32> {
+        let mut targets = self.targets();
+        if self.spec.objective() == Objective::Masked {
+            let mut rng = Key::new(0, Stream::Corpus).at(0, 2);
+            let hidden = targets
+                .iter_mut()
+                .filter(|_| rng.below(100) >= MASKED_PERCENT);
+            hidden.for_each(|target| *target = IGNORE);
+        }
+        targets
+    }
+
+    /// Random targets of all tokens.
+    pub fn targets(&self) -> Vec<i32> {
+        random_ids(&self.spec, self.batch.tokens, 1)
+    }
+
+    /// The batch with the tokens that count in training.
+    pub fn training_batch(&self) -> Extent {
+        let targets = self.training_targets();
+        Extent {
+            counted: targets.iter().filter(|&&target| target != IGNORE).count(),
+            ..self.batch
+        }
+    }
+
+    /// Gives the active graph a batch of random tokens, with targets where it has a loss.
+    pub fn feed(&self, exec: &mut Executor, targets: &[i32]) {
         let (mut positions, mut bounds) = (Vec::new(), vec![0]);
         for length in self.lengths() {
             positions.extend(0..length as i32);
@@ -178,7 +209,7 @@ impl Case {
         let ids = random_ids(&self.spec, self.batch.tokens, 0);
         feed(exec, &ids, &positions, &bounds);
         if exec.has_input("targets") {
-            exec.set_input("targets", &random_ids(&self.spec, self.batch.tokens, 1));
+            feed_targets(exec, targets, &[]);
         }
     }
 }

@@ -126,10 +126,7 @@ pub fn measure(
     let (graph, planned_peak_bytes) = (exec.graph().clone(), exec.peak_bytes());
     drop(generator);
     let bandwidth = bandwidth(device().as_mut(), clock).max(read_rate(device().as_mut(), clock));
-    let batch = Extent {
-        tokens: prompt.get(),
-        seqs: 1,
-    };
+    let batch = Extent::new(prompt.get(), 1);
     let products = of_step(&graph, batch, case.float, false);
     let rate = best_rate(&products, case.float, device().as_mut(), clock);
     let sgemm_gflops = Some(rate).filter(|&rate| rate > 0.0);
@@ -149,7 +146,7 @@ pub fn measure(
     })
 }
 
-const ONE_TOKEN: Extent = Extent { tokens: 1, seqs: 1 };
+const ONE_TOKEN: Extent = Extent::new(1, 1);
 
 /// Tokens of prompt and continuation.
 fn room(case: &Case, lengths: Lengths) -> Result<usize> {
@@ -329,17 +326,15 @@ mod tests {
             capacity: 100,
         };
         let graph = case.spec.graph(&Outputs::generating(cache));
-        let batch = Extent {
-            tokens: 100,
-            seqs: 1,
-        };
-        let blocks = (8 * 12 * 512 * 512) as f64;
-        let head = (512 * 512) as f64;
+        let batch = Extent::new(100, 1);
+        let square = (512 * 512) as f64;
+        // Only the last row has logits, and so an output of the last block.
+        let one = (9 + 1) as f64 * square;
+        let all = (8 * 12 - 9) as f64 * square;
         let floor = |rates| prefill_floor_ms(&graph, DType::F32, batch, rates);
         let close = |a: f64, b: f64| assert!((a / b - 1.0).abs() < 1e-12, "{a} {b}");
-        // Only the last row has logits.
-        close(floor((1.0, 1e9)), 2.0 * (100.0 * blocks + head) / 1e6);
-        close(floor((1e9, 1.0)), 4.0 * (blocks + head) / 1e6);
-        close(floor((10.0, 1.0)), (20.0 * blocks + 4.0 * head) / 1e6);
+        close(floor((1.0, 1e9)), 2.0 * (100.0 * all + one) / 1e6);
+        close(floor((1e9, 1.0)), 4.0 * (all + one) / 1e6);
+        close(floor((10.0, 1.0)), (20.0 * all + 4.0 * one) / 1e6);
     }
 }

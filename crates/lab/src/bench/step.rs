@@ -10,7 +10,7 @@ use tenon_base::clock::Clock;
 use tenon_base::memory::peak_resident_bytes;
 use tenon_base::rng::{Key, Stream};
 use tenon_engine::cpu::Cpu;
-use tenon_engine::{Executor, Graph, PlanOptions};
+use tenon_engine::{Executor, Extent, Graph, PlanOptions};
 use tenon_models::net::{LossOptions, Outputs};
 use tenon_models::weights;
 use tenon_train::{Optimizer, update};
@@ -48,9 +48,10 @@ const STEP: usize = 0;
 /// What one step is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
-    /// Gradients set to zero, forward, backward, one update of all parameters by AdamW.
+    /// Gradients set to zero, forward, backward, one update of all parameters by AdamW. A masked
+    /// model is asked for some tokens.
     Train,
-    /// The forward pass with its loss.
+    /// The forward pass with the loss of all tokens.
     Forward,
 }
 
@@ -60,6 +61,14 @@ impl Work {
         match self {
             Work::Train => "train",
             Work::Forward => "forward",
+        }
+    }
+
+    /// The batch, with the tokens that count.
+    fn batch(self, case: &Case) -> Extent {
+        match self {
+            Work::Train => case.training_batch(),
+            Work::Forward => case.batch,
         }
     }
 }
@@ -76,7 +85,7 @@ pub fn measure(
     let mut bench = Bench::new(case, work, threads, context);
     let graph = bench.exec.graph();
     let (n_params, flops) = (graph.n_params(), flops(graph, case, work));
-    let shapes = of_step(graph, case.batch, case.float, work == Work::Train);
+    let shapes = of_step(graph, work.batch(case), case.float, work == Work::Train);
     let work_clock = WorkClock::new(clock, threads);
     let new_yardstick = |threads: NonZeroUsize, clock| {
         let device = Cpu::new(threads.get(), context.isa);
@@ -153,7 +162,7 @@ impl Alone<'_> {
 /// The derivative of a product is two products, so a step has three times the operations of its
 /// forward pass; what is computed again is no work of the model.
 fn flops(graph: &Graph, case: &Case, work: Work) -> f64 {
-    let forward = graph.forward_flops(case.batch);
+    let forward = graph.forward_flops(work.batch(case));
     match work {
         Work::Train => 3.0 * forward,
         Work::Forward => forward,
@@ -180,7 +189,7 @@ impl<'a> Bench<'a> {
         let judging = (graph(0.0), PlanOptions::inference(case.float, case.batch));
         let training = PlanOptions {
             recompute: case.recompute,
-            ..PlanOptions::training(case.float, case.batch, ADAMW.n_moments())
+            ..PlanOptions::training(case.float, work.batch(case), ADAMW.n_moments())
         };
         let programs = match work {
             Work::Train => vec![(graph(case.dropout), training), judging],
@@ -202,7 +211,12 @@ impl<'a> Bench<'a> {
 
     fn activate(&mut self, program: usize) {
         self.exec.activate(program);
-        self.case.feed(&mut self.exec);
+        let is_training = self.work == Work::Train && program == STEP;
+        let targets = match is_training {
+            true => self.case.training_targets(),
+            false => self.case.targets(),
+        };
+        self.case.feed(&mut self.exec, &targets);
     }
 
     fn step(&mut self) {
@@ -225,7 +239,7 @@ impl<'a> Bench<'a> {
     }
 
     fn update(&mut self) {
-        let per_token = 1.0 / self.case.batch.tokens as f64;
+        let per_token = 1.0 / self.work.batch(self.case).counted as f64;
         update(
             &mut self.exec,
             &ADAMW,

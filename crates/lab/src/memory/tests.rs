@@ -11,10 +11,7 @@ use super::{Fit, Level, Programs, choose};
 use crate::config::{self, TrainingConfig};
 
 const OTHER_BYTES: u64 = 5 << 20;
-const BATCH: Extent = Extent {
-    tokens: 6 * 256,
-    seqs: 6,
-};
+const BATCH: Extent = Extent::new(6 * 256, 6);
 
 fn programs() -> Programs {
     let spec = Spec::Custom(CustomSpec {

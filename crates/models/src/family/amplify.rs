@@ -57,5 +57,5 @@ pub(super) fn graph(mut net: Net<'_>, spec: &EncoderSpec) -> Graph {
         false => attention.head_weight(&mut net, [spec.vocab_size, d]),
     };
     let bias = head_bias(&mut net, spec.vocab_size);
-    net.biased_head(x, weight, WeightLayout::OutIn, Some(bias))
+    net.counted_head(x, weight, WeightLayout::OutIn, bias)
 }

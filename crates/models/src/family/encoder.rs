@@ -176,7 +176,7 @@ impl Parts<'_> {
             Head::Token { n_classes } => {
                 let x = net.dropout(x, "head.dropout");
                 let [weight, bias] = self.classes(&mut net, "head.token", n_classes);
-                net.biased_head(x, weight, WeightLayout::OutIn, Some(bias))
+                net.counted_head(x, weight, WeightLayout::OutIn, bias)
             }
             Head::Sequence { n_classes, problem } => {
                 let d = self.spec.d_model;
@@ -192,7 +192,7 @@ impl Parts<'_> {
                 let [weight, bias] = weights;
                 match problem.value_loss() {
                     Some(kind) => net.value_head(y, weights, kind),
-                    None => net.biased_head(y, weight, WeightLayout::OutIn, Some(bias)),
+                    None => net.counted_head(y, weight, WeightLayout::OutIn, bias),
                 }
             }
         }
@@ -231,7 +231,7 @@ impl Parts<'_> {
             false => self.head_weight(&mut net, [v, d]),
         };
         let bias = head_bias(&mut net, v);
-        net.biased_head(y, weight, WeightLayout::OutIn, Some(bias))
+        net.counted_head(y, weight, WeightLayout::OutIn, bias)
     }
 
     pub(super) fn head_weight(&self, net: &mut Net<'_>, shape: [usize; 2]) -> ValueId {

@@ -23,20 +23,33 @@ impl Net<'_> {
         self.b.add_loss(rows);
     }
 
-    /// Logits and loss of the final stream, as asked for.
-    pub(crate) fn head(self, x: ValueId, weight: ValueId, layout: WeightLayout) -> Graph {
-        self.biased_head(x, weight, layout, None)
+    /// Logits and loss of the final stream, as asked for, where the model tells what comes next:
+    /// nearly all tokens count.
+    pub(crate) fn head(mut self, x: ValueId, weight: ValueId, layout: WeightLayout) -> Graph {
+        self.tell(x, weight, layout, None);
+        self.b.finish()
     }
 
-    /// [`Net::head`] with a bias `[V]`.
-    pub(crate) fn biased_head(
+    /// [`Net::head`] with a bias `[V]`, where few tokens may count, such as masked ones. A graph that
+    /// is asked for nothing but their loss takes their places as the input `counted_rows [C]`, and
+    /// `targets [C]`: what other tokens alone would need of the last block is not computed.
+    pub(crate) fn counted_head(
         mut self,
         x: ValueId,
         weight: ValueId,
         layout: WeightLayout,
-        bias: Option<ValueId>,
+        bias: ValueId,
     ) -> Graph {
-        self.tell(x, weight, layout, bias);
+        let outputs = self.outputs;
+        let shows = outputs.logits.is_some() || outputs.hidden_states;
+        let x = match (shows, self.b.ty(x).shape.lead()) {
+            (false, Dim::Tokens) if outputs.loss.is_some() => {
+                let index = self.index_input("counted_rows", Dim::Counted);
+                self.apply("head.rows", SelectRows, &[x, index])
+            }
+            _ => x,
+        };
+        self.tell(x, weight, layout, Some(bias));
         self.b.finish()
     }
 

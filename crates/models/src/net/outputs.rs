@@ -1,6 +1,7 @@
 //! What graphs are asked for, and how they are fed.
 
 use crate::spec::Spec;
+use tenon_engine::exec::IGNORE;
 use tenon_engine::{Executor, Extent};
 
 /// What a graph is for.
@@ -22,12 +23,13 @@ pub struct Outputs {
 }
 
 /// Gives an executor the tokens of a packed batch: `ids [N]`, `positions [N]` and `cu_seqlens
-/// [S+1]`, and so its extent. Graphs without learned or rotary positions take none.
+/// [S+1]`, and so its extent; none of them counts before [`feed_targets`]. Graphs without learned or rotary positions take none.
 /// Token types are all 0.
 pub fn feed(exec: &mut Executor, ids: &[i32], positions: &[i32], cu_seqlens: &[i32]) {
     exec.set_extent(Extent {
         tokens: ids.len(),
         seqs: cu_seqlens.len() - 1,
+        counted: 0,
     });
     exec.set_input("input_ids", ids);
     exec.set_input("cu_seqlens", cu_seqlens);
@@ -42,10 +44,22 @@ pub fn feed(exec: &mut Executor, ids: &[i32], positions: &[i32], cu_seqlens: &[i
     }
 }
 
-/// Gives an executor what is to be told of the batch: `targets`, and the numbers `given` of a head
-/// that tells numbers or labels.
+/// Gives an executor what is to be told of the batch that it was fed: `targets [N]` (or one a
+/// sequence), and the numbers `given` of a head that tells numbers or labels. A graph that computes
+/// counted tokens alone gets their places and targets.
 pub fn feed_targets(exec: &mut Executor, targets: &[i32], given: &[f64]) {
-    exec.set_input("targets", targets);
+    if exec.has_input("counted_rows") {
+        let counted = (0..).zip(targets).filter(|&(_, &target)| target != IGNORE);
+        let (rows, targets): (Vec<i32>, Vec<i32>) = counted.unzip();
+        exec.set_extent(Extent {
+            counted: rows.len(),
+            ..exec.extent()
+        });
+        exec.set_input("counted_rows", &rows);
+        exec.set_input("targets", &targets);
+    } else {
+        exec.set_input("targets", targets);
+    }
     if exec.has_input("given") {
         exec.set_float_input("given", given);
     }

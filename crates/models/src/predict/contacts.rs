@@ -66,10 +66,7 @@ impl ContactMaps {
         // Only as many rotary angles as the longest sequence needs.
         let graph = folder.config.spec.with_rotary_positions(tokens_max);
         let graph = Arc::new(graph.graph(&Outputs::attending()));
-        let capacity = Extent {
-            tokens: tokens_max,
-            seqs: 1,
-        };
+        let capacity = Extent::new(tokens_max, 1);
         let mut exec = Executor::new(graph, PlanOptions::inference(dtype, capacity), device);
         folder.weights.write(&mut exec);
         Ok(ContactMaps {

@@ -54,10 +54,7 @@ pub struct Packed {
 impl Packed {
     /// Its tokens and sequences.
     pub fn extent(&self) -> Extent {
-        Extent {
-            tokens: self.ids.len(),
-            seqs: self.cu_seqlens.len() - 1,
-        }
+        Extent::new(self.ids.len(), self.cu_seqlens.len() - 1)
     }
 }
 

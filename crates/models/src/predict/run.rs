@@ -9,7 +9,7 @@ use tenon_engine::{DType, Dim, Executor, Graph, Kernels, LossSum, PlanOptions};
 use super::pack::{Bounds, IntTensor, LABELS, Packed, pack};
 use crate::checkpoint::mapping::Mapping;
 use crate::folder::Folder;
-use crate::net::Outputs;
+use crate::net::{Outputs, feed_targets};
 use crate::spec::{Objective, Spec};
 use crate::weights::{Weights, decode, encode};
 
@@ -238,7 +238,6 @@ fn prediction(
 
 /// Gives an executor a batch, as far as its graph asks.
 pub(crate) fn set_batch(exec: &mut Executor, packed: &Packed) {
-    let targets = packed.targets.as_deref().unwrap_or_default();
     let n_sequences = packed.cu_seqlens.len() - 1;
     let inputs = [
         ("input_ids", packed.ids.as_slice()),
@@ -246,15 +245,18 @@ pub(crate) fn set_batch(exec: &mut Executor, packed: &Packed) {
         ("cu_seqlens", &packed.cu_seqlens),
         ("first_rows", &packed.cu_seqlens[..n_sequences]),
         ("token_types", &packed.token_types),
-        ("targets", targets),
     ];
     for (name, values) in inputs {
         if exec.has_input(name) {
             exec.set_input(name, values);
         }
     }
-    if exec.has_input("given") {
-        exec.set_float_input("given", &packed.given);
+    if exec.has_input("targets") {
+        feed_targets(
+            exec,
+            packed.targets.as_deref().unwrap_or_default(),
+            &packed.given,
+        );
     }
 }
 

@@ -10,7 +10,7 @@ fn facts(spec: &Spec, tokens: usize, seqs: usize) -> Facts {
     let device = Cpu::new(1, Isa::Scalar);
     let question = Question {
         float: DType::F32,
-        batch: Extent { tokens, seqs },
+        batch: Extent::new(tokens, seqs),
         dropout: 0.1,
         moments: 2,
         recompute: Recompute::Selective,

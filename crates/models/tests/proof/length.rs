@@ -24,7 +24,7 @@ fn long(mut spec: Spec) -> Spec {
 /// Bytes that depend on the batch, for one sequence of each length.
 fn transient_bytes(graph: &Graph, options: impl Fn(Extent) -> PlanOptions) -> Vec<usize> {
     let of_length = |tokens| {
-        let options = options(Extent { tokens, seqs: 1 });
+        let options = options(Extent::new(tokens, 1));
         let plan = Plan::new(graph, options, &Cpu::new(2, Isa::detect()));
         plan.peak_bytes - plan.persistent_bytes
     };

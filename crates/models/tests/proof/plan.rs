@@ -40,7 +40,7 @@ fn models() -> Vec<(Spec, Extent)> {
         d_ffn: 1408,
         ..l
     });
-    let extent = |tokens, seqs| Extent { tokens, seqs };
+    let extent = |tokens, seqs| Extent::new(tokens, seqs);
     vec![
         (gpt2, extent(31, 3)),
         (llama.clone(), extent(31, 3)),
@@ -204,13 +204,7 @@ fn listings_of_one_block() {
     }
     for (spec, recompute) in [(gpt2, Recompute::None), (llama, Recompute::Full)] {
         let graph = training_graph(&spec, 0.1);
-        let options = training(
-            DType::F32,
-            Extent {
-                tokens: 64,
-                seqs: 2,
-            },
-        );
+        let options = training(DType::F32, Extent::new(64, 2));
         let options = PlanOptions {
             recompute,
             ..options

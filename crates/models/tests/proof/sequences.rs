@@ -59,10 +59,7 @@ fn relatives(llama: Spec) -> [Spec; 3] {
 
 fn inspecting(spec: &Spec, threads: usize) -> Executor {
     let graph = spec.graph(&Outputs::inspecting(false));
-    let capacity = Extent {
-        tokens: 120,
-        seqs: 5,
-    };
+    let capacity = Extent::new(120, 5);
     executor(
         graph,
         PlanOptions::inference(DType::F32, capacity),
@@ -148,10 +145,7 @@ fn generate(exec: &mut Executor, run: &Run) -> Vec<Vec<u64>> {
     let past: Vec<i32> = run.iter().map(|(_, _, range)| range.start as i32).collect();
     let slots: Vec<i32> = run.iter().map(|&(_, slot, _)| slot as i32).collect();
     let last: Vec<i32> = bounds[1..].iter().map(|b| b - 1).collect();
-    exec.set_extent(Extent {
-        tokens: ids.len(),
-        seqs: run.len(),
-    });
+    exec.set_extent(Extent::new(ids.len(), run.len()));
     let all = [
         ("input_ids", ids),
         ("positions", positions),
@@ -214,10 +208,7 @@ fn generation_has_the_bits_of_the_full_run() {
         };
         let graph = spec.graph(&Outputs::generating(cache));
         for (i, schedule) in schedules().iter().enumerate() {
-            let capacity = Extent {
-                tokens: 40,
-                seqs: 3,
-            };
+            let capacity = Extent::new(40, 3);
             let options = PlanOptions::inference(DType::F32, capacity);
             let mut exec = executor(graph.clone(), options, 1 + i % 3, Isa::detect());
             for run in schedule {

@@ -5,7 +5,7 @@ use tenon_engine::cpu::{Cpu, Isa};
 use tenon_engine::exec::IGNORE;
 use tenon_engine::table::AdamW;
 use tenon_engine::{DType, Executor, Extent, Graph, LossSum, ParamId, PlanOptions};
-use tenon_models::net::{LossOptions, Outputs};
+use tenon_models::net::{LossOptions, Outputs, feed_targets};
 use tenon_models::spec::{
     Activation, AttentionBias, CustomSpec, Decoder, DecoderSpec, Gpt2Spec, Rope, Spec,
 };
@@ -101,10 +101,7 @@ impl Batch {
     }
 
     pub(crate) fn extent(&self) -> Extent {
-        Extent {
-            tokens: self.ids.len(),
-            seqs: self.bounds.len() - 1,
-        }
+        Extent::new(self.ids.len(), self.bounds.len() - 1)
     }
 
     /// Gives the batch to the active graph. Allocates nothing.
@@ -114,12 +111,14 @@ impl Batch {
             ("input_ids", &self.ids),
             ("positions", &self.positions),
             ("cu_seqlens", &self.bounds),
-            ("targets", &self.targets),
         ];
         for (name, values) in all {
             if exec.has_input(name) {
                 exec.set_input(name, values);
             }
+        }
+        if exec.has_input("targets") {
+            feed_targets(exec, &self.targets, &[]);
         }
     }
 }

@@ -3,6 +3,7 @@
 mod common;
 mod contacts;
 mod convert;
+mod counted;
 mod families;
 mod folder;
 mod fresh;

@@ -15,7 +15,7 @@ use tenon_engine::cpu::{Cpu, Isa};
 use tenon_engine::{DType, Executor, Extent, LossSum, PlanOptions};
 use tenon_models::checkpoint::mapping::Target;
 use tenon_models::checkpoint::{self, Checkpoint, Dtype, Slot};
-use tenon_models::net::{LossOptions, Outputs, feed};
+use tenon_models::net::{LossOptions, Outputs, feed, feed_targets};
 use tenon_models::spec::{CustomSpec, Spec};
 use tenon_models::weights::{Source, Weight, Weights};
 use tenon_train::*;
@@ -93,10 +93,7 @@ pub(crate) fn executor(seed: u64, batch_size: usize, moments: usize, dropout: f6
         d_model: 16,
         d_ffn: 32,
     });
-    let capacity = Extent {
-        tokens: batch_size * LENGTH,
-        seqs: batch_size,
-    };
+    let capacity = Extent::new(batch_size * LENGTH, batch_size);
     let train = Arc::new(spec.graph(&Outputs::training(LossOptions::PLAIN, dropout)));
     let judge = Arc::new(spec.graph(&Outputs::judging()));
     let programs = vec![
@@ -146,7 +143,7 @@ pub(crate) fn judge(exec: &mut Executor) -> Result<Validation> {
     for _ in 0..data.n_batches() {
         data.next(&mut batch);
         feed(exec, &batch.ids, &batch.positions, &batch.cu_seqlens);
-        exec.set_input("targets", &batch.targets);
+        feed_targets(exec, &batch.targets, &[]);
         exec.forward();
         loss.add(exec.loss());
     }

@@ -6,7 +6,7 @@ use tenon_base::files::RealDisk;
 use tenon_data::Batch;
 use tenon_data::batch::Order;
 use tenon_engine::Executor;
-use tenon_models::net::feed;
+use tenon_models::net::{feed, feed_targets};
 use tenon_train::{Checkpoints, Curve, EarlyStopping, Ending, Optimizer, Settings};
 
 fn train(settings: Settings, exec: &mut Executor) -> (Left, tempfile::TempDir) {
@@ -105,7 +105,7 @@ fn accumulation_divides_by_counted_tokens() {
                 batch.targets[at..].fill(-100);
             }
             feed(&mut exec, &batch.ids, &batch.positions, &batch.cu_seqlens);
-            exec.set_input("targets", &batch.targets);
+            feed_targets(&mut exec, &batch.targets, &[]);
             exec.forward();
             exec.backward();
             tokens += exec.loss().tokens;

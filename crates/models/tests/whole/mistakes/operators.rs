@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tenon_engine::meaning::{Build, Val};
-use tenon_engine::op::{Cx, Room, Vjp};
+use tenon_engine::op::{Cx, Room, Rows, Vjp};
 use tenon_engine::ops::{Add, Experts};
 use tenon_engine::shape::ShapeError;
 use tenon_engine::{Buf, Cost, Extent, Grad, Op, Saves, Ty};
@@ -27,6 +27,9 @@ macro_rules! stated_by {
         }
         fn scratch(&self, ins: &[&Ty], room: &Room<'_>) -> usize {
             self.$field.scratch(ins, room)
+        }
+        fn rows(&self) -> Rows {
+            self.$field.rows()
         }
         fn cost(&self, ins: &[&Ty], extent: Extent) -> Cost {
             self.$field.cost(ins, extent)

@@ -25,7 +25,7 @@ SPECS = {
 
 
 # Of all tokens, those that a step of training asks for; a forward pass tells all.
-MASKED = 0.15
+ASKED = 0.15
 
 
 def batch(lengths):
@@ -33,8 +33,8 @@ def batch(lengths):
     ids = torch.randint(4, 24, shape)
     mask = (torch.arange(shape[1]) < torch.tensor(lengths).unsqueeze(1)).long()
     labels = torch.randint(4, 24, shape).masked_fill(mask == 0, -100)
-    hidden = labels.masked_fill(torch.rand(shape) >= MASKED, -100)
-    return ids.masked_fill(mask == 0, 1), (mask if mask.min() == 0 else None), labels, hidden
+    asked = labels.masked_fill(torch.rand(shape) >= ASKED, -100)
+    return ids.masked_fill(mask == 0, 1), (mask if mask.min() == 0 else None), labels, asked
 
 
 def measure(args):
@@ -59,7 +59,7 @@ def measure(args):
         attn_implementation=args.attention,
     )
     model = transformers.EsmForMaskedLM(config)
-    ids, mask, labels, hidden = batch(lengths)
+    ids, mask, labels, asked = batch(lengths)
     adamw = torch.optim.AdamW(
         model.parameters(), lr=3e-4, betas=(0.9, 0.95), weight_decay=0.1, fused=True
     )
@@ -68,7 +68,7 @@ def measure(args):
         return model(input_ids=ids, attention_mask=mask, labels=of).loss
 
     def step():
-        loss(hidden).backward()
+        loss(asked).backward()
         adamw.step()
         adamw.zero_grad(set_to_none=True)
 

@@ -1,9 +1,11 @@
 //! The executor: a loop over the plan.
 
+mod given;
 mod loss;
 mod step;
 mod transfer;
 
+pub use given::{COUNTED_ROWS, IGNORE};
 pub use loss::LossSum;
 pub use step::{CallInfo, Pass};
 
@@ -12,10 +14,7 @@ use crate::plan::{Content, Plan, PlanOptions, Slot, SlotId};
 use crate::shape::{DType, Extent};
 use crate::table::{AdamW, Buf, Kernels, Panels, Sgd, Target};
 use std::sync::Arc;
-use tenon_kernels::{bytes_of, bytes_of_mut};
-
-/// Target of a row that is not counted.
-pub const IGNORE: i32 = -100;
+use tenon_kernels::bytes_of_mut;
 
 /// Graphs of one model with their plans, in one arena of a device.
 ///
@@ -32,6 +31,8 @@ pub struct Executor {
     outs: Vec<Buf>,
     maybe: [Vec<Option<Buf>>; 3],
     targets: Vec<Option<Target>>,
+    /// Places of the tokens that count.
+    rows: Vec<i32>,
 }
 
 struct Program {
@@ -87,6 +88,11 @@ impl Executor {
                 .max()
                 .unwrap_or(0),
         );
+        let counted = |p: &Program| match find(&p.plan.inputs, COUNTED_ROWS) {
+            Some(_) => p.plan.options.capacity.counted,
+            None => 0,
+        };
+        let room_for_rows = programs.iter().map(counted).max().unwrap_or(0);
         let mut exec = Executor {
             extent: programs[0].plan.options.capacity,
             programs,
@@ -97,6 +103,7 @@ impl Executor {
             outs: Vec::with_capacity(widest),
             maybe: std::array::from_fn(|_| Vec::with_capacity(widest)),
             targets: Vec::with_capacity(widest),
+            rows: Vec::with_capacity(room_for_rows),
             device,
         };
         exec.write_tables();
@@ -147,54 +154,9 @@ impl Executor {
         &self.programs[0].plan
     }
 
-    /// Number of tokens and sequences of the current batch.
+    /// Numbers of tokens and sequences of the current batch, and of tokens that count.
     pub fn extent(&self) -> Extent {
         self.extent
-    }
-
-    /// Sets the size of the next batch.
-    ///
-    /// # Panics
-    /// When it is larger than the plan's capacity.
-    pub fn set_extent(&mut self, extent: Extent) {
-        let room = self.plan().options.capacity;
-        assert!(
-            extent.tokens <= room.tokens
-                && extent.seqs <= room.seqs
-                && extent.counted <= room.counted,
-            "a batch of {extent:?} does not fit a plan for {room:?}"
-        );
-        self.extent = extent;
-    }
-
-    /// Sets the counter key of the next run's dropout masks.
-    pub fn set_key(&mut self, key: [u32; 2]) {
-        self.key = key;
-    }
-
-    /// Writes an input. `targets` also counts the rows that enter the loss.
-    ///
-    /// # Panics
-    /// When the graph has no such input or the length is wrong.
-    pub fn set_input(&mut self, name: &str, values: &[i32]) {
-        let slot = find(&self.plan().inputs, name).unwrap_or_else(|| panic!("no input {name}"));
-        let buf = self.active_buf(slot);
-        assert_eq!(buf.len(), values.len(), "input {name}");
-        if name == "targets" {
-            self.counted = values.iter().filter(|&&t| t != IGNORE).count();
-        }
-        self.device.upload(buf, bytes_of(values));
-    }
-
-    /// Whether the graph has an input of this name.
-    pub fn has_input(&self, name: &str) -> bool {
-        find(&self.plan().inputs, name).is_some()
-    }
-
-    /// Writes an input of floats, as operator checks have.
-    pub fn set_float_input(&mut self, name: &str, values: &[f64]) {
-        let slot = find(&self.plan().inputs, name).unwrap_or_else(|| panic!("no input {name}"));
-        self.write(self.active_buf(slot), values);
     }
 
     /// Values of a named output, `f64` whatever the plan's type.
@@ -306,21 +268,10 @@ impl Executor {
         [self.first().params[i], grad].map(|s| self.first_buf(s))
     }
 
-    /// Sets state that lives across runs.
-    pub fn set_state(&mut self, name: &str, values: &[f64]) {
-        let slot = find(&self.plan().states, name).unwrap_or_else(|| panic!("no state {name}"));
-        self.write(self.active_buf(slot), values);
-    }
-
     /// The gradient of a differentiated input.
     pub fn read_value_grad(&mut self, v: ValueId) -> Option<Vec<f64>> {
         let slot = self.plan().value_grads.iter().find(|(w, _)| *w == v)?.1;
         Some(self.read(self.active_buf(slot)))
-    }
-
-    /// Gives the gradient of the `i`-th seeded value.
-    pub fn set_seed(&mut self, i: usize, values: &[f64]) {
-        self.write(self.active_buf(self.plan().seeds[i]), values);
     }
 
     /// Fills every transient buffer that is not read by the backward pass with NaN, to prove that

@@ -73,7 +73,8 @@ pub enum Grad {
     None(&'static str),
 }
 
-/// Which rows of the inputs a row of the outputs is computed from: what tells rows that nobody reads.
+/// Which rows of the inputs a row of the outputs is computed from: what tells rows that nobody
+/// reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rows {
     /// The same row of every input that has rows, wherever in the batch it lies. Dropout is among
@@ -81,7 +82,7 @@ pub enum Rows {
     Same,
     /// The row of the first input that the second one names.
     Chosen,
-    /// Others too.
+    /// Others too, or it is no matter: the operator always computes all its rows.
     Others,
 }
 

@@ -94,14 +94,14 @@ impl fmt::Display for Dim {
     }
 }
 
-/// How many tokens and sequences a batch has, or a plan has room for.
+/// How many tokens and sequences a batch has, and tokens that count; or a plan has room for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Extent {
     /// `N`.
     pub tokens: usize,
     /// `S`.
     pub seqs: usize,
-    /// `C`, at most `N`.
+    /// `C`, at most `N`: the rows that the input `counted_rows` names, where a graph has one.
     pub counted: usize,
 }
 

@@ -3,16 +3,17 @@
 
 use std::sync::Arc;
 use tenon_base::rng::{Key, Stream};
+use tenon_engine::check::Case;
 use tenon_engine::cpu::{Cpu, Isa};
 use tenon_engine::graph::Part;
+use tenon_engine::op::Rows;
 use tenon_engine::ops::{
-    Activate, Add, Attention, AttentionLayout, LayerNorm, Linear, LinearXent, RmsNorm, SelectRows,
-    SwiGlu, WeightLayout,
+    Activate, Add, Attention, AttentionLayout, LayerNorm, Linear, LinearXent, OPS, RmsNorm,
+    SelectRows, SwiGlu, WeightLayout,
 };
 use tenon_engine::table::{Activation, AttentionDims, XentSpec};
 use tenon_engine::{
-    DType, Dim, Executor, Extent, Graph, GraphBuilder, Init, Op, PlanOptions, Role, Shape, Ty,
-    ValueId,
+    DType, Dim, Executor, Extent, Graph, GraphBuilder, Init, PlanOptions, Role, Shape, Ty, ValueId,
 };
 
 const WIDTH: usize = 6;
@@ -26,8 +27,11 @@ struct Maker {
 }
 
 impl Maker {
-    fn apply(&mut self, path: &str, op: impl Op + 'static, ins: &[ValueId]) -> ValueId {
-        self.b.apply(path, op, ins)
+    fn new() -> Maker {
+        Maker {
+            b: GraphBuilder::new(),
+            n_params: 0,
+        }
     }
 
     fn param(&mut self, shape: &[usize]) -> ValueId {
@@ -51,7 +55,7 @@ impl Maker {
             layout: WeightLayout::OutIn,
             bias: true,
         };
-        self.apply(path, op, &[x, w, bias])
+        self.b.apply(path, op, &[x, w, bias])
     }
 
     /// Attention and its output.
@@ -70,7 +74,9 @@ impl Maker {
             layout: AttentionLayout::Separate,
             key_mask: false,
         };
-        let y = self.apply("attend", op, &[qkv[0], qkv[1], qkv[2], bounds]);
+        let y = self
+            .b
+            .apply("attend", op, &[qkv[0], qkv[1], qkv[2], bounds]);
         self.linear("out", y, [WIDTH; 2])
     }
 
@@ -81,31 +87,32 @@ impl Maker {
             eps: 1e-5,
             bias: true,
         };
-        let y = self.apply("norm", norm, &[x, gains[0], gains[1]]);
+        let y = self.b.apply("norm", norm, &[x, gains[0], gains[1]]);
         let y = self.attend(y);
-        let x = self.apply("add", Add, &[x, y]);
-        let y = self.apply("rms", RmsNorm { eps: 1e-5 }, &[x, gains[2]]);
+        let x = self.b.apply("add", Add, &[x, y]);
+        let y = self.b.apply("rms", RmsNorm { eps: 1e-5 }, &[x, gains[2]]);
         let [gate, up] = ["gate", "up"].map(|path| self.linear(path, y, [WIDTH, 9]));
-        let y = self.apply("swiglu", SwiGlu, &[gate, up]);
+        let y = self.b.apply("swiglu", SwiGlu, &[gate, up]);
         let function = Activation::GeluErf;
-        let y = self.apply("gelu", Activate { function }, &[y]);
+        let y = self.b.apply("gelu", Activate { function }, &[y]);
         let y = self.linear("down", y, [9, WIDTH]);
-        self.apply("add.again", Add, &[x, y])
+        self.b.apply("add.again", Add, &[x, y])
     }
 
     fn loss(&mut self, x: ValueId, dim: Dim) {
         let w = self.param(&[CLASSES, WIDTH]);
         let targets = self.index("targets", dim);
+        let spec = XentSpec {
+            label_smoothing: 0.0,
+            z_loss: 0.0,
+        };
         let op = LinearXent {
             layout: WeightLayout::OutIn,
             bias: false,
-            spec: XentSpec {
-                label_smoothing: 0.0,
-                z_loss: 0.0,
-            },
+            spec,
             rank: false,
         };
-        let loss = self.apply("loss", op, &[x, w, targets]);
+        let loss = self.b.apply("loss", op, &[x, w, targets]);
         self.b.set_loss(loss);
         self.b.output("losses", loss);
     }
@@ -113,10 +120,7 @@ impl Maker {
 
 /// Two blocks, of whose stream rows are told; all rows of the stream when it is `kept`.
 fn graph(dim: Dim, is_kept: bool) -> Graph {
-    let mut maker = Maker {
-        b: GraphBuilder::new(),
-        n_params: 0,
-    };
+    let mut maker = Maker::new();
     let x = maker.b.input("x", Ty::float(Shape::rows(WIDTH)));
     maker.b.differentiate(x);
     let x = maker.block(x);
@@ -125,7 +129,7 @@ fn graph(dim: Dim, is_kept: bool) -> Graph {
         maker.b.output("stream", x);
     }
     let index = maker.index("index", dim);
-    let x = maker.apply("choose", SelectRows, &[x, index]);
+    let x = maker.b.apply("choose", SelectRows, &[x, index]);
     maker.loss(x, dim);
     maker.b.finish()
 }
@@ -157,26 +161,25 @@ fn run(graph: Graph, extent: Extent, index: &[i32], float: DType) -> (Vec<f64>, 
     (losses, grads)
 }
 
-fn extent(dim: Dim, n: usize) -> Extent {
-    let all = Extent::new(TOKENS, 2);
-    match dim {
-        Dim::Counted => Extent { counted: n, ..all },
-        _ => all,
+/// Two sequences, and so many tokens that count.
+fn extent(counted: usize) -> Extent {
+    Extent {
+        counted,
+        ..Extent::new(TOKENS, 2)
     }
 }
 
 #[test]
-fn rows_are_chosen_right_behind_attention_and_nothing_that_is_read_changes_a_bit() {
-    let choices: [(Dim, &[i32]); 6] = [
+fn rows_are_chosen_right_behind_attention_and_losses_keep_their_bits() {
+    let choices: [(Dim, &[i32]); 5] = [
         (Dim::Seqs, &[2, 6]),
-        (Dim::Seqs, &[0, 3]),
         (Dim::Counted, &[4]),
         (Dim::Counted, &[0, 1, 2, 3, 4, 5, 6]),
         (Dim::Counted, &[6, 1, 3]),
         (Dim::Counted, &[]),
     ];
     for (dim, index) in choices {
-        let extent = extent(dim, index.len());
+        let extent = extent(index.len());
         let [few, all] = [false, true].map(|is_kept| graph(dim, is_kept));
         for float in [DType::F64, DType::F32] {
             let (losses, grads) = run(few.clone(), extent, index, float);
@@ -193,6 +196,86 @@ fn rows_are_chosen_right_behind_attention_and_nothing_that_is_read_changes_a_bit
             }
         }
     }
+}
+
+/// The chosen rows of what a case's operator computes, and the kinds of rows that it computed: of
+/// those rows alone, or of all where `is_kept`.
+fn rows_of(case: &Case, index: &[i32], is_kept: bool) -> (Vec<f64>, Dim) {
+    let mut b = GraphBuilder::new();
+    let mut ins = Vec::new();
+    for (i, input) in case.ins.iter().enumerate() {
+        ins.push(b.input(&format!("in{i}"), input.ty.clone()));
+    }
+    let outs = b
+        .try_apply("op", case.op.clone(), &ins)
+        .expect("a valid case");
+    let at = b.input("index", Ty::index(Shape::new([Dim::Counted])));
+    let rows = b.apply("choose", SelectRows, &[outs[0], at]);
+    b.output("rows", rows);
+    if is_kept {
+        b.output("all", outs[0]);
+    }
+    let graph = Arc::new(b.finish());
+    let node = graph
+        .nodes
+        .iter()
+        .find(|n| n.path == "op")
+        .expect("the node");
+    let dim = graph.ty(node.outs[0]).shape.lead();
+    let extent = case.clone().counted(index.len()).extent;
+    let options = PlanOptions::inference(DType::F32, extent);
+    let mut exec = Executor::new(graph, options, Box::new(Cpu::new(1, Isa::detect())));
+    for (i, input) in case.ins.iter().enumerate() {
+        let n = input.ty.shape.len(case.extent);
+        let mut rng = Key::new(3, Stream::Init).at(0, i as u64);
+        let random = || (0..n).map(|_| rng.normal()).collect();
+        let values = input.values.clone().unwrap_or_else(random);
+        exec.set_float_input(&format!("in{i}"), &values);
+    }
+    exec.set_input("index", index);
+    exec.forward();
+    (exec.read_output("rows").expect("an output"), dim)
+}
+
+/// Every operator that says so computes each row by itself: in whatever batch it lies.
+#[test]
+fn operators_compute_the_rows_that_they_are_given() {
+    let mut names = Vec::new();
+    for entry in OPS {
+        for case in (entry.cases)() {
+            let has_rows = case.ins[0].ty.shape.lead() == Dim::Tokens;
+            if case.op.rows() != Rows::Same || !has_rows {
+                continue;
+            }
+            let tokens = case.extent.tokens as i32;
+            for index in [
+                vec![],
+                vec![tokens - 1],
+                (0..tokens).rev().step_by(2).collect(),
+            ] {
+                let (rows, dim) = rows_of(&case, &index, false);
+                let (wanted, all) = rows_of(&case, &index, true);
+                assert_eq!((dim, all), (Dim::Counted, Dim::Tokens), "{}", case.name);
+                // Its masks are of the rows that it is given.
+                if entry.name != "dropout" {
+                    assert_eq!(rows, wanted, "{} {}", entry.name, case.name);
+                }
+            }
+            names.push(entry.name);
+        }
+    }
+    names.dedup();
+    let same = [
+        "activation",
+        "add",
+        "dropout",
+        "experts",
+        "layer_norm",
+        "linear",
+        "rms_norm",
+        "swiglu",
+    ];
+    assert_eq!(names, same);
 }
 
 /// Paths of the nodes whose first output has rows of this kind.
@@ -221,7 +304,7 @@ fn what_other_rows_alone_would_need_is_not_computed() {
     let all = graph(Dim::Counted, true);
     assert_eq!(with_rows(&all, Dim::Counted), ["choose", "loss"]);
 
-    let flops = |graph: &Graph, n| graph.forward_flops(extent(Dim::Counted, n));
+    let flops = |graph: &Graph, n| graph.forward_flops(extent(n));
     let row = flops(&few, 1) - flops(&few, 0);
     // Products of the output, of the gated part and of the head.
     let products = 2 * (WIDTH * WIDTH + 3 * WIDTH * 9 + WIDTH * CLASSES);
@@ -233,15 +316,12 @@ fn what_other_rows_alone_would_need_is_not_computed() {
 #[test]
 fn who_reads_other_rows_gets_them() {
     let build = |also: fn(&mut Maker, ValueId)| {
-        let mut maker = Maker {
-            b: GraphBuilder::new(),
-            n_params: 0,
-        };
+        let mut maker = Maker::new();
         let x = maker.b.input("x", Ty::float(Shape::rows(WIDTH)));
         let y = maker.linear("shared", x, [WIDTH; 2]);
         also(&mut maker, y);
         let index = maker.index("index", Dim::Seqs);
-        let y = maker.apply("choose", SelectRows, &[y, index]);
+        let y = maker.b.apply("choose", SelectRows, &[y, index]);
         maker.b.output("chosen", y);
         let graph = maker.b.finish();
         let full = with_rows(&graph, Dim::Tokens).contains(&"shared");
@@ -250,13 +330,13 @@ fn who_reads_other_rows_gets_them() {
     assert_eq!(build(|_, _| ()), (false, 2), "alone");
     let same = build(|maker, y| {
         let index = maker.index("index", Dim::Seqs);
-        let y = maker.apply("same", SelectRows, &[y, index]);
+        let y = maker.b.apply("same", SelectRows, &[y, index]);
         maker.b.output("same", y);
     });
     assert_eq!(same, (false, 2), "the same rows twice");
     let other = build(|maker, y| {
         let index = maker.index("other", Dim::Seqs);
-        let y = maker.apply("other", SelectRows, &[y, index]);
+        let y = maker.b.apply("other", SelectRows, &[y, index]);
         maker.b.output("other", y);
     });
     assert_eq!(other, (true, 3), "other rows");

@@ -249,7 +249,7 @@ fn check_loader(exec: &Executor, loader: &Loader) -> Result<()> {
         ));
     }
     let (needed, room) = (capacity(loader), exec.plan().options.capacity);
-    if needed.tokens > room.tokens || needed.seqs > room.seqs {
+    if needed.tokens > room.tokens.min(room.counted) || needed.seqs > room.seqs {
         return Err(Error::usage(format!(
             "batches of {} tokens in {} sequences, the plan has room for {} in {}",
             needed.tokens, needed.seqs, room.tokens, room.seqs

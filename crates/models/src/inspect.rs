@@ -89,7 +89,8 @@ pub struct Flops {
     pub forward_per_token: f64,
     /// Forward and backward pass of a model whose parameters are all trained: three times the
     /// forward pass, since the derivative of a product is two products. Recomputation is no work of
-    /// the model and not counted.
+    /// the model and not counted. All tokens are told: a masked model does less behind its last
+    /// attention, where it learns some of them.
     pub training_per_token: f64,
     /// Scores and sums of attention alone, forward; they grow with the length of the sequences.
     pub attention_per_token: f64,

@@ -6,7 +6,7 @@
 #[path = "proof/small.rs"]
 mod small;
 
-use small::{Batch, executor, families, step, training, training_graph};
+use small::{Batch, executor, step, trained, training, training_graph};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use tenon_engine::cpu::Isa;
@@ -55,7 +55,7 @@ static ALLOCATOR: Counting = Counting;
 fn steps_allocate_nothing_and_arenas_have_the_planned_size() {
     let full = Batch::of_lengths(&[17, 1, 13], 0);
     let shorter = Batch::of_lengths(&[5, 9], 1);
-    for spec in families() {
+    for spec in trained() {
         for (threads, recompute) in [
             (1, Recompute::None),
             (2, Recompute::None),

@@ -94,6 +94,12 @@ impl Case {
         self.extent.seqs = seqs;
         self
     }
+
+    /// The same with a number of tokens that count.
+    pub fn counted(mut self, counted: usize) -> Self {
+        self.extent.counted = counted;
+        self
+    }
 }
 
 /// Inputs that an operator must reject.

@@ -166,14 +166,13 @@ impl GraphBuilder {
         self.graph.differentiated.push(v);
     }
 
-    /// The finished graph. Where it chooses rows ([`crate::ops::SelectRows`]), they are chosen before
-    /// all that computes each row by itself: values that were given to the builder may have other
-    /// ids then, or fewer rows.
+    /// The finished graph. Where it chooses rows ([`crate::ops::SelectRows`]), they are chosen
+    /// before all that computes each row by itself: values may have other ids then, or fewer rows.
     pub fn finish(self) -> Graph {
-        let graph = super::rows::choose_early(self.graph);
-        if let Err(rule) = graph.verify() {
-            panic!("the builder made a malformed graph: {rule}");
-        }
-        graph
+        let verified = |graph: Graph| match graph.verify() {
+            Ok(()) => graph,
+            Err(rule) => panic!("the builder made a malformed graph: {rule}"),
+        };
+        verified(super::rows::choose_early(verified(self.graph)))
     }
 }

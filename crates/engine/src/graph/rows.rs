@@ -1,11 +1,11 @@
-//! Rows that nobody reads are not computed: where a graph chooses rows of a value, such as the last of
-//! each sequence or those that count for the loss, they are chosen before all that computes each row
-//! by itself.
+//! Rows that nobody reads are not computed: where a graph chooses rows of a value, such as the last
+//! of each sequence or those that count for the loss, they are chosen before all that computes each
+//! row by itself.
 
 use super::{Graph, Node, Origin, ValueId};
 use crate::op::Rows;
 use crate::ops::SelectRows;
-use crate::shape::{Dim, Elem};
+use crate::shape::Dim;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -28,8 +28,9 @@ impl Read {
     }
 }
 
-/// The same graph with rows chosen as early as may be. No value of it that is kept changes a bit, but
-/// for dropout's, whose masks are of the rows that it is given.
+/// The same graph with rows chosen as early as may be. Kept values have the same bits, but for
+/// dropout's, whose masks are of the rows that it is given; gradients of parameters are summed over
+/// fewer rows.
 pub(super) fn choose_early(graph: Graph) -> Graph {
     let read = reads(&graph);
     if !graph.nodes.iter().any(|node| chosen(node, &read).is_some()) {
@@ -46,13 +47,18 @@ pub(super) fn choose_early(graph: Graph) -> Graph {
         read,
     };
     for (i, value) in graph.values.iter().enumerate() {
-        if !matches!(value.origin, Origin::Node(..)) {
+        if is_given(&graph, ValueId(i as u32)) {
             let (ty, origin) = (value.ty.clone(), value.origin.clone());
             rewrite.map[i] = Some(rewrite.new.push_value(ty, origin));
         }
     }
     graph.nodes.iter().for_each(|node| rewrite.node(node));
     rewrite.finish()
+}
+
+/// Whether the value is there before the first node runs.
+fn is_given(graph: &Graph, v: ValueId) -> bool {
+    !matches!(graph.value(v).origin, Origin::Node(..))
 }
 
 /// The index of the rows of the node's outputs that are read, where those alone are computed.
@@ -76,13 +82,11 @@ fn reads(graph: &Graph) -> Vec<Read> {
     }
     for node in graph.nodes.iter().rev() {
         // An index that a node computes may come too late.
-        let given = |v: ValueId| !matches!(graph.value(v).origin, Origin::Node(..));
         let first = match node.op.rows() {
-            Rows::Chosen if given(node.ins[1]) => Some(Read::Rows(node.ins[1])),
+            Rows::Chosen if is_given(graph, node.ins[1]) => Some(Read::Rows(node.ins[1])),
             _ => None,
         };
-        let floats = |&v: &ValueId| !has_rows(graph, v) || graph.ty(v).elem == Elem::Float;
-        let same = chosen(node, &read).filter(|_| node.ins.iter().all(floats));
+        let same = chosen(node, &read);
         if same.is_none() {
             // What is not computed for some rows is read by all.
             node.outs
@@ -123,7 +127,7 @@ impl Rewrite<'_> {
 
     fn node(&mut self, node: &Node) {
         let outs = match (chosen(node, &self.read), node.op.rows()) {
-            (None, Rows::Chosen) if self.is_given(node.ins[1]) => {
+            (None, Rows::Chosen) if is_given(self.old, node.ins[1]) => {
                 vec![self.rows_of(node.ins[0], node.ins[1], node)]
             }
             (index, _) => {
@@ -142,10 +146,6 @@ impl Rewrite<'_> {
         for (&old, new) in node.outs.iter().zip(outs) {
             self.map[old.0 as usize] = Some(new);
         }
-    }
-
-    fn is_given(&self, v: ValueId) -> bool {
-        !matches!(self.old.value(v).origin, Origin::Node(..))
     }
 
     /// Rows of a value of the old graph for a node: computed alone, or chosen here.
@@ -175,26 +175,22 @@ impl Rewrite<'_> {
     }
 
     fn push(&mut self, node: Node) -> Vec<ValueId> {
-        let path = node.path.clone();
         let outs = self.new.push_node(node);
-        outs.unwrap_or_else(|e| panic!("{path}: {e}"))
+        outs.unwrap_or_else(|e| panic!("chosen rows are rows as well: {e}"))
     }
 
-    fn finish(mut self) -> Graph {
+    fn finish(self) -> Graph {
         let now = |list: &[ValueId]| list.iter().map(|&v| self.now(v)).collect();
-        let (old, named) = (self.old, |(name, v): &(String, ValueId)| {
-            (name.clone(), self.now(*v))
-        });
-        let outputs = old.outputs.iter().map(named).collect();
-        let [losses, seeds, differentiated] =
-            [&old.losses, &old.seeds, &old.differentiated].map(|list| now(list));
-        self.new = Graph {
-            outputs,
-            losses,
-            seeds,
-            differentiated,
-            ..self.new
-        };
-        self.new
+        let old = self.old;
+        let outputs = old.outputs.iter();
+        Graph {
+            outputs: outputs
+                .map(|(name, v)| (name.clone(), self.now(*v)))
+                .collect(),
+            losses: now(&old.losses),
+            seeds: now(&old.seeds),
+            differentiated: now(&old.differentiated),
+            ..self.new.clone()
+        }
     }
 }

@@ -8,7 +8,7 @@ use super::WeightLayout;
 use crate::constraint;
 use crate::meaning::{Build, Val};
 use crate::op::{Cost, Cx, Grad, Op, Room, Rows, Saves, Vjp};
-use crate::shape::{DType, Elem, Extent, Shape, ShapeError, Ty};
+use crate::shape::{DType, Extent, Shape, ShapeError, Ty};
 use crate::table::{Buf, Operand, Target, XentSpec};
 use std::ops::Range;
 
@@ -203,14 +203,11 @@ impl Op for LinearXent {
             x.cols()
         );
         let row = Shape::new([x.lead()]);
-        let one = targets.shape == row && targets.elem == Elem::Index;
+        let one = *targets == Ty::index(row.clone());
         constraint!(one, "C2", "targets are {targets} for input {x}");
-        let XentSpec {
-            label_smoothing,
-            z_loss,
-        } = self.spec;
-        let sane = (0.0..1.0).contains(&label_smoothing) && z_loss >= 0.0;
-        constraint!(sane, "C3", "smoothing {label_smoothing}, z-loss {z_loss}");
+        let (smoothing, z_loss) = (self.spec.label_smoothing, self.spec.z_loss);
+        let sane = (0.0..1.0).contains(&smoothing) && z_loss >= 0.0;
+        constraint!(sane, "C3", "smoothing {smoothing}, z-loss {z_loss}");
         if self.bias {
             let b = &ins[3].shape;
             constraint!(*b == Shape::fixed(&[v]), "C4", "bias {b} for {v} classes");
@@ -236,8 +233,8 @@ impl Op for LinearXent {
     }
 
     fn saves(&self) -> Saves {
-        let ins: &[usize] = if self.bias { &[0, 1, 2, 3] } else { &[0, 1, 2] };
-        Saves::new(ins, &[]).with_outputs()
+        let ins = if self.bias { 0..4 } else { 0..3 };
+        Saves::new(&[0, 1, 2, 3][ins], &[]).with_outputs()
     }
 
     fn scratch(&self, ins: &[&Ty], room: &Room<'_>) -> usize {

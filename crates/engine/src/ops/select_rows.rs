@@ -7,7 +7,7 @@ use crate::op::{Cost, Cx, Grad, Op, Room, Rows, Saves, Vjp};
 use crate::shape::{Dim, Elem, Extent, Shape, ShapeError, Ty};
 use crate::table::Buf;
 
-/// `y[s] = x[index[s]]`.
+/// `y[i] = x[index[i]]`.
 ///
 /// Inputs `x [N, D]`, `index [S]` or `[C]` with values below `N`. Output `y [S, D]` or `[C, D]`.
 ///
@@ -15,7 +15,7 @@ use crate::table::Buf;
 ///
 /// A graph chooses rows as early as it can ([`crate::GraphBuilder::finish`]).
 ///
-/// Derivative: `dx[index[s]] += dy[s]`, other rows 0.
+/// Derivative: `dx[index[i]] += dy[i]`, other rows 0.
 ///
 /// Floor of an element of `y`: forward 8 bytes; derivative 8 bytes, and `dx` written once.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +48,7 @@ impl Op for SelectRows {
     }
 
     fn saves(&self) -> Saves {
-        Saves::new(&[1], &[])
+        Saves::new(&[1], &[]).cheap()
     }
 
     fn scratch(&self, _ins: &[&Ty], _room: &Room<'_>) -> usize {
@@ -86,26 +86,33 @@ pub(super) const ENTRY: Entry = Entry {
 };
 
 fn cases() -> Vec<Case> {
-    let case = |n, d, index: &[i64]| {
+    let case = |dim: Dim, [n, d]: [usize; 2], index: &[i64]| {
         let x = CaseInput::random(Ty::float(Shape::rows(d)));
-        let index_ty = Ty::index(Shape::new([Dim::Seqs]));
-        let at = CaseInput::given(index_ty, index.iter().copied());
-        Case::new(
-            format!("{} of {n} rows", index.len()),
-            SelectRows,
-            n,
-            vec![x, at],
-        )
-        .seqs(index.len())
+        let at = CaseInput::given(Ty::index(Shape::new([dim])), index.iter().copied());
+        let name = format!("{} of {n} rows by {dim}", index.len());
+        let case = Case::new(name, SelectRows, n, vec![x, at]);
+        match dim {
+            Dim::Counted => case.counted(index.len()),
+            _ => case.seqs(index.len()),
+        }
     };
-    vec![case(1, 1, &[0]), case(7, 33, &[6, 0, 6])]
+    vec![
+        case(Dim::Seqs, [1, 1], &[0]),
+        case(Dim::Seqs, [7, 33], &[6, 0, 6]),
+        case(Dim::Counted, [7, 33], &[1, 2, 5]),
+        case(Dim::Counted, [3, 8], &[0, 1, 2]),
+    ]
 }
 
 fn rejects() -> Vec<Reject> {
     let x = Ty::float(Shape::rows(4));
-    vec![Reject::new(
-        "C1",
-        SelectRows,
-        vec![x, Ty::index(Shape::new([Dim::Tokens]))],
-    )]
+    let index = |dim| Ty::index(Shape::new([dim]));
+    let per_seq = Ty::float(Shape::new([Dim::Seqs, Dim::Fixed(4)]));
+    let reject = |label, x, index| Reject::new(label, SelectRows, vec![x, index]);
+    vec![
+        reject("C1", x.clone(), index(Dim::Tokens)),
+        reject("C1", x, Ty::float(Shape::new([Dim::Seqs]))),
+        reject("C2", per_seq, index(Dim::Counted)),
+        reject("C2", index(Dim::Tokens), index(Dim::Seqs)),
+    ]
 }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use tenon_engine::graph::Part;
 use tenon_engine::ops::{
     Activate, Add, Attention, AttentionLayout, Dropout, Embedding, Experts, LayerNorm, Linear,
-    LinearXent, RmsNorm, Rotary, RouterBalance, SwiGlu, WeightLayout, rotary_tables,
+    LinearXent, RmsNorm, Rotary, RouterBalance, SelectRows, SwiGlu, WeightLayout, rotary_tables,
 };
 use tenon_engine::table::{Activation, AttentionDims, RopeStyle, XentSpec};
 use tenon_engine::{Dim, Extent, Graph, GraphBuilder, Init, Role, Shape, Ty, ValueId};
@@ -38,7 +38,7 @@ pub(crate) struct Sketch {
 pub(crate) fn sketches() -> impl Strategy<Value = Sketch> {
     let place = || prop_oneof![3 => 0..3usize, 1 => 0..40usize];
     let step = (
-        0..15u8,
+        0..16u8,
         [place(), place(), place()],
         0..64usize,
         prop::bool::weighted(0.1),
@@ -60,7 +60,10 @@ pub(crate) fn sketches() -> impl Strategy<Value = Sketch> {
     );
     all.prop_map(
         |((tokens, seqs), steps, frozen, block_len, has_loss, n_seeds)| Sketch {
-            extent: Extent::new(tokens, seqs),
+            extent: Extent {
+                counted: tokens.div_ceil(2),
+                ..Extent::new(tokens, seqs)
+            },
             steps,
             frozen,
             block_len,
@@ -161,18 +164,12 @@ impl Maker<'_> {
             0..=4 => self.apply(Add, &[a, b]),
             5 | 6 => self.linear(a, choice),
             7 => {
-                let ins = [
-                    a,
-                    self.param(&[width], choice),
-                    self.param(&[width], choice / 4),
-                ];
-                self.apply(
-                    LayerNorm {
-                        eps: 0.1,
-                        bias: true,
-                    },
-                    &ins,
-                );
+                let params = [choice, choice / 4].map(|choice| self.param(&[width], choice));
+                let op = LayerNorm {
+                    eps: 0.1,
+                    bias: true,
+                };
+                self.apply(op, &[a, params[0], params[1]]);
             }
             8 => {
                 let ins = [a, self.param(&[width], choice)];
@@ -190,6 +187,7 @@ impl Maker<'_> {
             }
             12 => self.rotary(a, width),
             13 => self.attention([a, b, c], width),
+            14 => self.choose(a, choice),
             _ => self.experts([a, b], choice),
         }
         if step.is_output {
@@ -197,6 +195,27 @@ impl Maker<'_> {
             let name = format!("out{}", self.values.len());
             self.b.output(name, v);
         }
+    }
+
+    /// Some rows of a value, and a map of them; their gradient is given.
+    fn choose(&mut self, x: ValueId, choice: usize) {
+        let (name, dim) = match choice % 2 {
+            0 => ("per_seq", Dim::Seqs),
+            _ => ("counted", Dim::Counted),
+        };
+        let index = self.index(name, dim);
+        let width = self.width(x);
+        let w = self.param(&[3, width], choice / 2);
+        let path = format!("choice{}", self.n_nodes);
+        self.n_nodes += 1;
+        let y = self.b.apply(&path, SelectRows, &[x, index]);
+        let op = Linear {
+            layout: WeightLayout::OutIn,
+            bias: false,
+        };
+        let y = self.b.apply(&format!("{path}.map"), op, &[y, w]);
+        self.b.output(path, y);
+        self.b.seed(y);
     }
 
     fn linear(&mut self, x: ValueId, choice: usize) {
@@ -207,10 +226,9 @@ impl Maker<'_> {
             2 => (WeightLayout::OutIn, true),
             _ => (WeightLayout::InOut, true),
         };
-        let shape = if layout == WeightLayout::OutIn {
-            [o, i]
-        } else {
-            [i, o]
+        let shape = match layout {
+            WeightLayout::OutIn => [o, i],
+            WeightLayout::InOut => [i, o],
         };
         let mut ins = vec![x, self.param(&shape, choice)];
         if bias {

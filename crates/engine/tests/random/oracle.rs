@@ -164,7 +164,11 @@ impl Problem {
 }
 
 fn index_values(name: &str, extent: Extent) -> Vec<f64> {
-    let Extent { tokens, seqs, .. } = extent;
+    let Extent {
+        tokens,
+        seqs,
+        counted,
+    } = extent;
     let rows = 0..tokens;
     match name {
         "ids" => rows.map(|t| (t * 5 % VOCAB) as f64).collect(),
@@ -178,6 +182,8 @@ fn index_values(name: &str, extent: Extent) -> Vec<f64> {
                 }
             })
             .collect(),
+        "per_seq" => (0..seqs).map(|s| (s * 3 % tokens) as f64).collect(),
+        "counted" => (0..counted).map(|c| (tokens - 1 - 2 * c) as f64).collect(),
         "bounds" => (0..=seqs).map(|s| (s * tokens / seqs) as f64).collect(),
         _ => panic!("unknown input {name}"),
     }

@@ -45,8 +45,11 @@ const RAGGED: [usize; 16] = [
     119, 175, 157, 58, 64, 94, 90, 169, 249, 97, 50, 67, 186, 156, 83, 205,
 ];
 
-/// Of 100 tokens, those that a masked model is asked for (Devlin et al. 2019, section 3.1).
-const MASKED_PERCENT: u64 = 15;
+/// Of so many tokens a masked model is asked for [`ASKED`]: 15 % (Devlin et al. 2019, section 3.1).
+const ASKED_OF: usize = 20;
+const ASKED: usize = 3;
+/// No divisor of [`ASKED_OF`], so that tokens that are asked for do not lie together.
+const ASKED_STEP: usize = 7;
 
 /// A model with its batch.
 #[derive(Clone, Debug)]
@@ -55,7 +58,7 @@ pub struct Case {
     pub name: String,
     /// The model; its weights are fresh.
     pub spec: Spec,
-    /// Tokens and sequences of a batch; all tokens count.
+    /// Tokens and sequences of a batch. Plans have room for all tokens to count.
     pub batch: Extent,
     /// Tokens of each sequence, where they differ.
     pub lengths: Option<Vec<usize>>,
@@ -176,11 +179,11 @@ impl Case {
     pub fn training_targets(&self) -> Vec<i32> {
         let mut targets = self.targets();
         if self.spec.objective() == Objective::Masked {
-            let mut rng = Key::new(0, Stream::Corpus).at(0, 2);
-            let hidden = targets
-                .iter_mut()
-                .filter(|_| rng.below(100) >= MASKED_PERCENT);
-            hidden.for_each(|target| *target = IGNORE);
+            for (t, target) in targets.iter_mut().enumerate() {
+                if t * ASKED_STEP % ASKED_OF >= ASKED {
+                    *target = IGNORE;
+                }
+            }
         }
         targets
     }
@@ -188,15 +191,6 @@ impl Case {
     /// Random targets of all tokens.
     pub fn targets(&self) -> Vec<i32> {
         random_ids(&self.spec, self.batch.tokens, 1)
-    }
-
-    /// The batch with the tokens that count in training.
-    pub fn training_batch(&self) -> Extent {
-        let targets = self.training_targets();
-        Extent {
-            counted: targets.iter().filter(|&&target| target != IGNORE).count(),
-            ..self.batch
-        }
     }
 
     /// Gives the active graph a batch of random tokens, with targets where it has a loss.
@@ -248,6 +242,22 @@ mod tests {
             let on_line = named.to_possible_value().expect("no variant is hidden");
             assert_eq!(on_line.get_name(), named.name());
         }
+    }
+
+    #[test]
+    fn masked_models_are_asked_for_some_tokens_and_others_for_all() {
+        let asked = |named: Named| {
+            let case = named.case();
+            let targets = case.training_targets();
+            assert_eq!(targets.len(), case.batch.tokens);
+            let asked = targets.iter().filter(|&&target| target != IGNORE).count();
+            asked as f64 / case.batch.tokens as f64
+        };
+        assert!((asked(Named::Esm2Small) - 0.15).abs() < 0.001);
+        assert_eq!(asked(Named::Gpt28m), 1.0);
+        let mut one = Named::Esm2Small.case();
+        one.batch = Extent::new(1, 1);
+        assert_ne!(one.training_targets(), [IGNORE]);
     }
 
     #[test]

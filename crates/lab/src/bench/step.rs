@@ -10,6 +10,7 @@ use tenon_base::clock::Clock;
 use tenon_base::memory::peak_resident_bytes;
 use tenon_base::rng::{Key, Stream};
 use tenon_engine::cpu::Cpu;
+use tenon_engine::exec::IGNORE;
 use tenon_engine::{Executor, Extent, Graph, PlanOptions};
 use tenon_models::net::{LossOptions, Outputs};
 use tenon_models::weights;
@@ -64,11 +65,20 @@ impl Work {
         }
     }
 
+    /// What is asked for of each token.
+    fn targets(self, case: &Case) -> Vec<i32> {
+        match self {
+            Work::Train => case.training_targets(),
+            Work::Forward => case.targets(),
+        }
+    }
+
     /// The batch, with the tokens that count.
     fn batch(self, case: &Case) -> Extent {
-        match self {
-            Work::Train => case.training_batch(),
-            Work::Forward => case.batch,
+        let targets = self.targets(case).into_iter();
+        Extent {
+            counted: targets.filter(|&target| target != IGNORE).count(),
+            ..case.batch
         }
     }
 }
@@ -175,6 +185,8 @@ struct Bench<'a> {
     work: Work,
     exec: Executor,
     planned_peak_bytes: usize,
+    /// One over the tokens that count.
+    per_token: f64,
     n_steps: u64,
 }
 
@@ -189,7 +201,7 @@ impl<'a> Bench<'a> {
         let judging = (graph(0.0), PlanOptions::inference(case.float, case.batch));
         let training = PlanOptions {
             recompute: case.recompute,
-            ..PlanOptions::training(case.float, work.batch(case), ADAMW.n_moments())
+            ..PlanOptions::training(case.float, case.batch, ADAMW.n_moments())
         };
         let programs = match work {
             Work::Train => vec![(graph(case.dropout), training), judging],
@@ -200,6 +212,7 @@ impl<'a> Bench<'a> {
         weights::init(&mut exec, 0);
         let mut bench = Bench {
             planned_peak_bytes: exec.plan().peak_bytes,
+            per_token: 1.0 / work.batch(case).counted as f64,
             case,
             work,
             exec,
@@ -211,12 +224,11 @@ impl<'a> Bench<'a> {
 
     fn activate(&mut self, program: usize) {
         self.exec.activate(program);
-        let is_training = self.work == Work::Train && program == STEP;
-        let targets = match is_training {
-            true => self.case.training_targets(),
-            false => self.case.targets(),
+        let work = match program {
+            STEP => self.work,
+            _ => Work::Forward,
         };
-        self.case.feed(&mut self.exec, &targets);
+        self.case.feed(&mut self.exec, &work.targets(self.case));
     }
 
     fn step(&mut self) {
@@ -239,14 +251,9 @@ impl<'a> Bench<'a> {
     }
 
     fn update(&mut self) {
-        let per_token = 1.0 / self.work.batch(self.case).counted as f64;
-        update(
-            &mut self.exec,
-            &ADAMW,
-            LEARNING_RATE,
-            per_token,
-            self.n_steps,
-        );
+        let per_token = self.per_token;
+        let exec = &mut self.exec;
+        update(exec, &ADAMW, LEARNING_RATE, per_token, self.n_steps);
     }
 
     /// Forward passes alone, with the loss and without anything kept for derivatives.

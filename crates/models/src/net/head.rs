@@ -2,6 +2,7 @@
 
 use super::{Logits, LossOptions, Net};
 use crate::spec::Experts;
+use tenon_engine::exec::COUNTED_ROWS;
 use tenon_engine::ops::{
     Linear, LinearXent, RouterBalance, RowValueLoss, SelectRows, WeightLayout,
 };
@@ -30,9 +31,10 @@ impl Net<'_> {
         self.b.finish()
     }
 
-    /// [`Net::head`] with a bias `[V]`, where few tokens may count, such as masked ones. A graph that
-    /// is asked for nothing but their loss takes their places as the input `counted_rows [C]`, and
-    /// `targets [C]`: what other tokens alone would need of the last block is not computed.
+    /// [`Net::head`] with a bias `[V]`, where few tokens may count, such as masked ones, or `x` has
+    /// a row for each sequence. A graph that is asked for nothing but the loss of tokens takes the
+    /// places of those that count as the input `counted_rows [C]`, and `targets [C]`: what other
+    /// tokens alone would need of the last block is not computed.
     pub(crate) fn counted_head(
         mut self,
         x: ValueId,
@@ -44,7 +46,7 @@ impl Net<'_> {
         let shows = outputs.logits.is_some() || outputs.hidden_states;
         let x = match (shows, self.b.ty(x).shape.lead()) {
             (false, Dim::Tokens) if outputs.loss.is_some() => {
-                let index = self.index_input("counted_rows", Dim::Counted);
+                let index = self.index_input(COUNTED_ROWS, Dim::Counted);
                 self.apply("head.rows", SelectRows, &[x, index])
             }
             _ => x,

@@ -1,7 +1,6 @@
 //! What graphs are asked for, and how they are fed.
 
 use crate::spec::Spec;
-use tenon_engine::exec::IGNORE;
 use tenon_engine::{Executor, Extent};
 
 /// What a graph is for.
@@ -23,8 +22,8 @@ pub struct Outputs {
 }
 
 /// Gives an executor the tokens of a packed batch: `ids [N]`, `positions [N]` and `cu_seqlens
-/// [S+1]`, and so its extent; none of them counts before [`feed_targets`]. Graphs without learned or rotary positions take none.
-/// Token types are all 0.
+/// [S+1]`, and so its extent. No token counts until [`feed_targets`]. Graphs without learned or
+/// rotary positions take no `positions`. Token types are all 0.
 pub fn feed(exec: &mut Executor, ids: &[i32], positions: &[i32], cu_seqlens: &[i32]) {
     exec.set_extent(Extent {
         tokens: ids.len(),
@@ -46,20 +45,12 @@ pub fn feed(exec: &mut Executor, ids: &[i32], positions: &[i32], cu_seqlens: &[i
 
 /// Gives an executor what is to be told of the batch that it was fed: `targets [N]` (or one a
 /// sequence), and the numbers `given` of a head that tells numbers or labels. A graph that computes
-/// counted tokens alone gets their places and targets.
+/// counted tokens alone gets their places and targets ([`Executor::set_targets`]).
+///
+/// # Panics
+/// When there are more or fewer targets than the batch asks for.
 pub fn feed_targets(exec: &mut Executor, targets: &[i32], given: &[f64]) {
-    if exec.has_input("counted_rows") {
-        let counted = (0..).zip(targets).filter(|&(_, &target)| target != IGNORE);
-        let (rows, targets): (Vec<i32>, Vec<i32>) = counted.unzip();
-        exec.set_extent(Extent {
-            counted: rows.len(),
-            ..exec.extent()
-        });
-        exec.set_input("counted_rows", &rows);
-        exec.set_input("targets", &targets);
-    } else {
-        exec.set_input("targets", targets);
-    }
+    exec.set_targets(targets);
     if exec.has_input("given") {
         exec.set_float_input("given", given);
     }
@@ -119,7 +110,7 @@ impl Outputs {
         }
     }
 
-    /// A graph that judges: loss and rank of each row.
+    /// A graph that judges: loss and rank of each row, or of those that count alone.
     pub fn judging() -> Self {
         Self::training(
             LossOptions {
@@ -131,8 +122,8 @@ impl Outputs {
         )
     }
 
-    /// A graph that judges this model: loss and rank of each row; of one that tells classes also
-    /// the logits, since its metrics are about each class.
+    /// A graph that judges this model: [`Outputs::judging`]; of one that tells classes also the
+    /// logits, since its metrics are about each class.
     pub fn judging_of(spec: &Spec) -> Self {
         Outputs {
             logits: spec.has_classes().then_some(Logits::All),

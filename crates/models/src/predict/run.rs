@@ -252,11 +252,9 @@ pub(crate) fn set_batch(exec: &mut Executor, packed: &Packed) {
         }
     }
     if exec.has_input("targets") {
-        feed_targets(
-            exec,
-            packed.targets.as_deref().unwrap_or_default(),
-            &packed.given,
-        );
+        let targets = packed.targets.as_deref();
+        let targets = targets.expect("a graph with a loss has targets");
+        feed_targets(exec, targets, &packed.given);
     }
 }
 
@@ -275,7 +273,8 @@ fn row_outputs(
         let width = shape.cols();
         let (shape, places) = match shape.lead() {
             Dim::Seqs => (vec![packed.n_given, width], &packed.sequence_places),
-            _ => (vec![b, t, width], &packed.places),
+            Dim::Tokens => (vec![b, t, width], &packed.places),
+            other => unreachable!("{name} has a row for each of {other}"),
         };
         let row_bytes = width * dtype.bytes();
         let mut bytes = vec![0; shape.iter().product::<usize>() * dtype.bytes()];

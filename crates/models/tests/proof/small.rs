@@ -7,7 +7,8 @@ use tenon_engine::table::AdamW;
 use tenon_engine::{DType, Executor, Extent, Graph, LossSum, ParamId, PlanOptions};
 use tenon_models::net::{LossOptions, Outputs, feed_targets};
 use tenon_models::spec::{
-    Activation, AttentionBias, CustomSpec, Decoder, DecoderSpec, Gpt2Spec, Rope, Spec,
+    Activation, AttentionBias, CustomSpec, Decoder, DecoderSpec, Encoder, EncoderSpec, Gpt2Spec,
+    Head, Rope, Spec,
 };
 use tenon_models::weights::Weights;
 
@@ -62,6 +63,34 @@ pub(crate) fn families() -> [Spec; 3] {
         d_ffn: 70,
     };
     [Spec::Gpt2(gpt2), Spec::Decoder(llama), Spec::Custom(custom)]
+}
+
+/// Those, and an encoder, whose last block computes the rows that count alone.
+pub(crate) fn trained() -> [Spec; 4] {
+    let [gpt2, llama, custom] = families();
+    let encoder = EncoderSpec {
+        family: Encoder::Esm {
+            token_dropout: true,
+            embed_norm: true,
+            rope_theta: Some(10_000.0),
+        },
+        vocab_size: VOCAB,
+        max_positions: 40,
+        d_model: 36,
+        n_layers: 3,
+        n_heads: 3,
+        d_ffn: 70,
+        activation: Activation::Gelu,
+        norm_eps: 1e-5,
+        tie_embeddings: true,
+        pad_id: None,
+        mask_id: Some(3),
+        bos_id: None,
+        eos_ids: vec![],
+        initializer_range: 0.2,
+        head: Head::Masked,
+    };
+    [gpt2, llama, custom, Spec::Encoder(encoder)]
 }
 
 /// Tokens of the `s`-th pseudo-random sequence.

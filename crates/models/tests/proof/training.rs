@@ -1,7 +1,7 @@
 //! What must not change a bit of training: recomputation, judging in between, threads, instruction
 //! sets, frozen neighbours; and what accumulating gradients means.
 
-use crate::small::{Batch, executor, families, step, training, training_graph};
+use crate::small::{Batch, executor, step, trained, training, training_graph};
 use std::sync::Arc;
 use tenon_engine::check::values_gap;
 use tenon_engine::cpu::{Cpu, Isa};
@@ -57,7 +57,7 @@ fn three_steps(exec: &mut Executor) -> Trace {
 
 #[test]
 fn threads_and_instruction_sets_change_no_bit_of_training() {
-    for spec in families() {
+    for spec in trained() {
         let run = |threads, isa| {
             let options = training(DType::F32, batches()[0].extent());
             three_steps(&mut executor(
@@ -88,7 +88,7 @@ fn threads_and_instruction_sets_change_no_bit_of_training() {
 
 #[test]
 fn computing_activations_again_changes_no_bit_and_saves_memory() {
-    for spec in families() {
+    for spec in trained() {
         let with = |recompute| {
             let graph = training_graph(&spec, 0.1);
             let options = training(DType::F32, batches()[0].extent());
@@ -144,7 +144,7 @@ fn gradients_of_micro_batches_add_up() {
         Batch::of_lengths(&[9, 14], 0),
         Batch::of_lengths(&[1, 7], 2),
     );
-    for spec in families() {
+    for spec in trained() {
         let options = training(DType::F64, whole.extent());
         let mut exec = executor(training_graph(&spec, 0.0), options, 2, Isa::detect());
         let mut run = |parts: &[&Batch]| {
@@ -180,7 +180,7 @@ fn gradients_of_micro_batches_add_up() {
 #[test]
 fn judging_between_steps_changes_no_bit_of_training() {
     let other = Batch::of_lengths(&[40, 3], 5);
-    for spec in families() {
+    for spec in trained() {
         let capacity = batches()[0].extent();
         let options = training(DType::F32, capacity);
         let train = Arc::new(training_graph(&spec, 0.1));
@@ -255,7 +255,7 @@ fn backward_once(graph: Graph) -> (Executor, Vec<Option<Vec<u64>>>) {
 
 #[test]
 fn frozen_parameters_have_no_gradient_and_leave_the_others_their_bits() {
-    for spec in families() {
+    for spec in trained() {
         let (_, all) = backward_once(training_graph(&spec, 0.1));
         let mut subsets: Vec<Graph> = Vec::new();
         for salt in 0..12 {
@@ -303,7 +303,7 @@ fn nothing_below_the_lowest_trained_parameter_is_differentiated() {
         };
         exec.plan().calls.iter().filter_map(of).collect()
     };
-    for spec in families() {
+    for spec in trained() {
         let (all, _) = backward_once(training_graph(&spec, 0.0));
         let mut graph = training_graph(&spec, 0.0);
         freeze(&mut graph, |_, p| {
@@ -337,7 +337,7 @@ fn nothing_below_the_lowest_trained_parameter_is_differentiated() {
 
 #[test]
 fn a_model_without_trained_parameters_has_a_loss_and_no_backward_pass() {
-    for spec in families() {
+    for spec in trained() {
         let mut graph = training_graph(&spec, 0.0);
         let (mut trained, _) = backward_once(graph.clone());
         freeze(&mut graph, |_, _| true);
@@ -351,7 +351,7 @@ fn a_model_without_trained_parameters_has_a_loss_and_no_backward_pass() {
 /// Parameters that never were on the host are those that were, on their way in and out.
 #[test]
 fn parameters_without_a_copy_on_the_host_have_the_same_bits() {
-    for spec in families() {
+    for spec in trained() {
         for float in [DType::F32, DType::F64] {
             let options = training(float, batches()[0].extent());
             let graph = Arc::new(training_graph(&spec, 0.0));

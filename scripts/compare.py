@@ -192,6 +192,12 @@ def encoders(args):
     table("encoders", command, [*head, "Tenon ÷ floor"], rows)
 
 
+def bench_command(name, args):
+    """The command of a table whose rows can be chosen."""
+    chosen = ["--words", *args.words] if args.words else []
+    return shlex.join(["python", "scripts/compare.py", name, "--rounds", str(args.rounds), *chosen])
+
+
 def products(args):
     """Rates of products beside those of three libraries."""
     rows = []
@@ -200,8 +206,7 @@ def products(args):
         best = max(rate for rate in [mine, foreign, openblas, torch] if rate is not None)
         rows.append([key, *map(number, [mine, foreign, openblas, torch, mine / best])])
     head = ["product, GFLOP/s", "Tenon", "gemm", "OpenBLAS", "PyTorch (MKL)", "Tenon ÷ best"]
-    command = f"python scripts/compare.py products --rounds {args.rounds}"
-    table("products", command, head, rows)
+    table("products", bench_command("products", args), head, rows)
 
 
 def attention(args):
@@ -213,8 +218,7 @@ def attention(args):
         saved = over(mine, full) if " causal " in key else None
         rows.append([key, *map(number, [mine, torch, over(torch, mine), saved])])
     head = ["attention, ms", "Tenon", "PyTorch", "PyTorch ÷ Tenon", "causal ÷ full"]
-    command = f"python scripts/compare.py attention --rounds {args.rounds}"
-    table("attention", command, head, rows)
+    table("attention", bench_command("attention", args), head, rows)
 
 
 def generate(args):

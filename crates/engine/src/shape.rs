@@ -101,7 +101,7 @@ pub struct Extent {
     pub tokens: usize,
     /// `S`.
     pub seqs: usize,
-    /// `C`, at most `N`: the rows that the input `counted_rows` names, where a graph has one.
+    /// `C`, at most `N`: the tokens, or other rows, that count for the loss.
     pub counted: usize,
 }
 

@@ -40,7 +40,7 @@ impl Executor {
         let buf = self.active_buf(slot);
         assert_eq!(buf.len(), values.len(), "input {name}");
         if name == "targets" {
-            self.counted = values.iter().filter(|&&t| t != IGNORE).count();
+            self.extent.counted = values.iter().filter(|&&t| t != IGNORE).count();
         }
         self.device.upload(buf, bytes_of(values));
     }

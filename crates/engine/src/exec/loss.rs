@@ -46,7 +46,7 @@ impl Executor {
         let slot = *self.plan().losses.get(i).expect("the graph has this loss");
         LossSum {
             total: self.device.sum(self.active_buf(slot)),
-            tokens: self.counted,
+            tokens: self.extent.counted,
         }
     }
 }

@@ -179,18 +179,19 @@ impl Rewrite<'_> {
         outs.unwrap_or_else(|e| panic!("chosen rows are rows as well: {e}"))
     }
 
-    fn finish(self) -> Graph {
+    fn finish(mut self) -> Graph {
         let now = |list: &[ValueId]| list.iter().map(|&v| self.now(v)).collect();
         let old = self.old;
+        let [losses, seeds, differentiated] =
+            [&old.losses, &old.seeds, &old.differentiated].map(|list| now(list));
         let outputs = old.outputs.iter();
+        let outputs = outputs.map(|(name, v)| (name.clone(), self.now(*v)));
+        self.new.outputs = outputs.collect();
         Graph {
-            outputs: outputs
-                .map(|(name, v)| (name.clone(), self.now(*v)))
-                .collect(),
-            losses: now(&old.losses),
-            seeds: now(&old.seeds),
-            differentiated: now(&old.differentiated),
-            ..self.new.clone()
+            losses,
+            seeds,
+            differentiated,
+            ..self.new
         }
     }
 }

@@ -48,7 +48,7 @@ const RAGGED: [usize; 16] = [
 /// Of so many tokens a masked model is asked for [`ASKED`]: 15 % (Devlin et al. 2019, section 3.1).
 const ASKED_OF: usize = 20;
 const ASKED: usize = 3;
-/// No divisor of [`ASKED_OF`], so that tokens that are asked for do not lie together.
+/// Coprime to [`ASKED_OF`]: as many of any run of so many tokens are asked for, and not together.
 const ASKED_STEP: usize = 7;
 
 /// A model with its batch.

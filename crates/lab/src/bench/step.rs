@@ -185,8 +185,6 @@ struct Bench<'a> {
     work: Work,
     exec: Executor,
     planned_peak_bytes: usize,
-    /// One over the tokens that count.
-    per_token: f64,
     n_steps: u64,
 }
 
@@ -212,7 +210,6 @@ impl<'a> Bench<'a> {
         weights::init(&mut exec, 0);
         let mut bench = Bench {
             planned_peak_bytes: exec.plan().peak_bytes,
-            per_token: 1.0 / work.batch(case).counted as f64,
             case,
             work,
             exec,
@@ -251,7 +248,7 @@ impl<'a> Bench<'a> {
     }
 
     fn update(&mut self) {
-        let per_token = self.per_token;
+        let per_token = 1.0 / self.exec.extent().counted as f64;
         let exec = &mut self.exec;
         update(exec, &ADAMW, LEARNING_RATE, per_token, self.n_steps);
     }

@@ -111,7 +111,7 @@ pub(in crate::config) const KEYS: &[Key] = &[
     ),
     Key::new(
         "data.mask_rate",
-        Type::BELOW_ONE,
+        PART,
         DefaultValue::Float(0.15),
         "Probability that a model of masked tokens has to tell a token; of those 80 % are masked, \
          10 % replaced and 10 % shown. Models of the next token have no masks.",
